@@ -1,0 +1,360 @@
+"""The one data structure of the package: many sequences over rows that are stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+ALIGNMENTS = ("end", "start")
+
+
+class Sequences:
+    """Sequences of unequal length over one shared table of rows, without copies.
+
+    Sequence ``i`` is ``values[starts[i] : starts[i] + lengths[i]]``. Sequences may overlap, as sliding windows do: a
+    million windows of 168 steps are the series itself and a million starts and lengths. To scikit-learn it behaves as
+    an array of shape (n_samples, longest, n_channels): it can be indexed, split, searched over and pickled.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_rows, n_channels)
+        The rows. float32 and float64 are kept as they are and never copied, anything else becomes float32. NaN is a
+        missing value.
+    starts : array-like of int of shape (n_samples,)
+        The row at which each sequence begins.
+    lengths : array-like of int of shape (n_samples,)
+        The number of steps of each sequence, at least 1.
+    align : {"end", "start"}, default="end"
+        Which side of a dense array the steps lean on when the sequence is shorter than the longest: "end" for
+        windows, whose last step is now; "start" for texts and recordings.
+    channel_names : sequence of str of length n_channels, default=None
+        The names of the channels.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n_samples, longest length, n_channels).
+
+    Raises
+    ------
+    ValueError
+        If a sequence is empty or leaves the table, or if shapes disagree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import Sequences
+    >>> X = Sequences(np.arange(4.0), starts=[0, 0, 1], lengths=[1, 2, 3])
+    >>> X.shape
+    (3, 3, 1)
+    >>> np.asarray(X)[:, :, 0]
+    array([[nan, nan,  0.],
+           [nan,  0.,  1.],
+           [ 1.,  2.,  3.]])
+    >>> X[[0, 2]]
+    Sequences(n_samples=2, n_steps=1 to 3, n_channels=1)
+    """
+
+    def __init__(
+        self,
+        values: ArrayLike,
+        starts: ArrayLike,
+        lengths: ArrayLike,
+        *,
+        align: str = "end",
+        channel_names: Iterable[str] | None = None,
+    ) -> None:
+        self.values = _as_table(values)
+        self.starts = _as_positions(starts, "starts")
+        self.lengths = _as_positions(lengths, "lengths")
+        self.align = align
+        self.channel_names = None if channel_names is None else tuple(channel_names)
+        self._validate()
+
+    def _validate(self) -> None:
+        if self.align not in ALIGNMENTS:
+            raise ValueError(f"align is {self.align!r}, but must be one of {ALIGNMENTS}.")
+        if self.starts.shape != self.lengths.shape:
+            raise ValueError(
+                f"starts has {len(self.starts)} entries and lengths {len(self.lengths)}: give one of each per sequence."
+            )
+        if self.channel_names is not None and len(self.channel_names) != self.n_channels:
+            raise ValueError(
+                f"channel_names has {len(self.channel_names)} names, but values has {self.n_channels} channels."
+            )
+        outside = (self.starts < 0) | (self.lengths < 1) | (self.starts + self.lengths > len(self.values))
+        if outside.any():
+            i = int(np.flatnonzero(outside)[0])
+            raise ValueError(
+                f"Sequence {i} starts at row {self.starts[i]} and has {self.lengths[i]} steps, but it must have at "
+                f"least 1 step and lie within the {len(self.values)} rows of values."
+            )
+
+    @property
+    def n_channels(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return len(self.starts), int(self.lengths.max(initial=0)), self.n_channels
+
+    @property
+    def ndim(self) -> int:
+        return 3
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.values.dtype
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, key: Any) -> Any:
+        """One sequence as an array for an integer, else the chosen sequences, which share the rows."""
+        if isinstance(key, tuple):
+            key = _rows_of_key(key)
+        if isinstance(key, Integral):
+            start = self.starts[key]
+            return self.values[start : start + self.lengths[key]]
+        rows = key if isinstance(key, slice) else _as_row_selector(key)
+        return self._with_samples(self.values, self.starts[rows], self.lengths[rows])
+
+    def __iter__(self) -> Iterator[NDArray]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
+        """A dense copy of shape (n_samples, longest, n_channels), NaN where a sequence has no step."""
+        if copy is False:
+            raise ValueError("Sequences cannot be seen as a dense array without a copy. Use copy=None.")
+        n_samples, n_steps, n_channels = self.shape
+        dense = np.full((n_samples, n_steps, n_channels), np.nan, dtype=dtype or self.dtype)
+        first = n_steps - self.lengths if self.align == "end" else np.zeros_like(self.lengths)
+        step = np.arange(n_steps) - first[:, None]  # (n_samples, n_steps): the sequence's own count
+        filled = (step >= 0) & (step < self.lengths[:, None])
+        dense[filled] = self.values[(self.starts[:, None] + step)[filled]]
+        return dense
+
+    def astype(self, dtype: DTypeLike) -> Sequences:
+        """The same sequences over rows of another float type; itself if that changes nothing."""
+        if self.dtype == dtype:
+            return self
+        return self._with_samples(self.values.astype(dtype), self.starts, self.lengths)
+
+    def used_rows(self, weights: NDArray | None = None) -> NDArray:
+        """How often, or with which summed sample weight, each row occurs in the sequences.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_samples,), default=None
+            A weight per sequence; None counts each once.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+        """
+        n_rows = len(self.values)
+        if weights is None:
+            change = np.bincount(self.starts, minlength=n_rows + 1)
+            change -= np.bincount(self.starts + self.lengths, minlength=n_rows + 1)
+            return np.cumsum(change[:-1])
+        change = np.bincount(self.starts, weights, minlength=n_rows + 1)
+        change -= np.bincount(self.starts + self.lengths, weights, minlength=n_rows + 1)
+        # Summing leaves dust of 1e-16 where no sequence is: the exact count says which rows are used at all.
+        return np.where(self.used_rows() > 0, np.maximum(np.cumsum(change[:-1]), 0.0), 0.0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Only the rows that a sequence uses travel in a pickle."""
+        used = self.used_rows() > 0
+        state = vars(self).copy()
+        if not used.all():
+            new_position = np.cumsum(used) - 1
+            state["values"] = self.values[used]
+            state["starts"] = new_position[self.starts]
+        return state
+
+    def __repr__(self) -> str:
+        n_samples, longest, n_channels = self.shape
+        shortest = int(self.lengths.min(initial=longest))
+        steps = f"{longest}" if shortest == longest else f"{shortest} to {longest}"
+        return f"Sequences(n_samples={n_samples}, n_steps={steps}, n_channels={n_channels})"
+
+    def _with_samples(self, values: NDArray, starts: NDArray, lengths: NDArray) -> Sequences:
+        """Sequences known to be valid, made without checking all of them again."""
+        made = object.__new__(Sequences)
+        vars(made).update(vars(self), values=values, starts=starts, lengths=lengths)
+        return made
+
+
+def as_sequences(X: Any, *, n_channels: int = 1, dtype: DTypeLike = np.float32) -> Sequences:
+    """The one door through which every input becomes :class:`Sequences`.
+
+    Parameters
+    ----------
+    X : Sequences or array-like
+        One of: ``Sequences``; an array or DataFrame of shape (n_samples, n_steps * n_channels), a row being one
+        sequence read step by step; an array of shape (n_samples, n_steps, n_channels); a list or object array of
+        arrays of shape (n_steps_i, n_channels) or (n_steps_i,). Steps at the head or the tail of a dense sequence that
+        are NaN in every channel are padding; other NaN are missing values.
+    n_channels : int, default=1
+        How many numbers make one step of a 2-D X.
+    dtype : {np.float32, np.float64}, default=np.float32
+        The type of the rows.
+
+    Returns
+    -------
+    Sequences
+
+    Raises
+    ------
+    TypeError
+        If X is no container of numbers.
+    ValueError
+        If X is empty, a sequence has no step, sequences differ in channels, or the columns of a 2-D X are no multiple
+        of `n_channels`.
+
+    Examples
+    --------
+    >>> from sklearn_rnn import as_sequences
+    >>> as_sequences([[1.0, 2.0, 3.0], [4.0, 5.0]])
+    Sequences(n_samples=2, n_steps=2 to 3, n_channels=1)
+    """
+    if isinstance(X, Sequences):
+        return X.astype(dtype)
+    if is_ragged(X):
+        return _from_list(list(X), dtype)
+    table = _to_numeric(X, dtype, "X")
+    if table.ndim == 2:
+        table = _split_channels(table, n_channels)
+    if table.ndim != 3:
+        raise ValueError(
+            f"X has {table.ndim} dimensions, but must have 2 (n_samples, n_steps * n_channels) or 3 (n_samples, "
+            "n_steps, n_channels), or be a list of arrays of unequal length."
+        )
+    return _from_dense(table)
+
+
+def is_ragged(X: Any) -> bool:
+    """Whether X is a list of sequences: arrays as items, an object array of them, or lists of unequal length."""
+    if isinstance(X, np.ndarray):
+        return X.dtype == object and X.ndim == 1 and len(X) > 0 and all(_is_sequence(item) for item in X)
+    if not isinstance(X, (list, tuple)) or not X or not all(_is_sequence(item) for item in X):
+        return False
+    return any(isinstance(item, np.ndarray) or hasattr(item, "columns") for item in X) or len({len(x) for x in X}) > 1
+
+
+def _is_sequence(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) or (hasattr(item, "__array__") and np.ndim(item) > 0)
+
+
+def _as_table(values: ArrayLike) -> NDArray:
+    table = np.asanyarray(values)
+    if table.dtype not in (np.float32, np.float64):
+        table = _to_numeric(table, np.float32, "values")
+    table = table[:, None] if table.ndim == 1 else table
+    if table.ndim != 2 or table.shape[1] == 0:
+        raise ValueError(f"values has shape {table.shape}, but must be (n_rows, n_channels) with at least 1 channel.")
+    return table
+
+
+def _as_positions(positions: ArrayLike, name: str) -> NDArray[np.int64]:
+    array = np.asarray(positions)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise ValueError(f"{name} must be a 1-D array of integers, got {array.dtype} of shape {array.shape}.")
+    return array.astype(np.int64, copy=False)
+
+
+def _rows_of_key(key: tuple) -> Any:
+    rows, *rest = key
+    if any(part is not Ellipsis and part != slice(None) for part in rest):
+        raise IndexError(
+            "Sequences can be indexed by sample alone: X[rows] or X[rows, ...]. Use np.asarray(X) to index steps "
+            "or channels."
+        )
+    return rows
+
+
+def _as_row_selector(key: Any) -> NDArray:
+    selector = np.asarray(key)
+    if selector.ndim != 1 or (selector.size and selector.dtype.kind not in "iub"):
+        raise IndexError(f"Sequences are indexed by integers, booleans or a slice, got {selector.dtype}.")
+    return selector.astype(np.intp) if selector.size == 0 else selector
+
+
+def _to_numeric(X: Any, dtype: DTypeLike, name: str) -> NDArray:
+    try:
+        array = np.asarray(X)
+        if array.dtype.kind == "c":
+            raise ValueError(f"Complex data not supported: {name} is {array.dtype}. Pass real numbers.")
+        return array.astype(dtype, copy=False)
+    except (TypeError, ValueError) as error:
+        if "Complex data" in str(error):
+            raise
+        raise type(error)(
+            f"{name} cannot be read as numbers ({error}). Pass numeric arrays of shape (n_samples, n_steps, "
+            "n_channels) or a list of arrays of shape (n_steps, n_channels)."
+        ) from None
+
+
+def _split_channels(table: NDArray, n_channels: int) -> NDArray:
+    n_samples, n_columns = table.shape
+    if n_columns == 0 or n_columns % n_channels:
+        raise ValueError(
+            f"X has {n_columns} columns, which is no positive multiple of n_channels={n_channels}. Each row of a "
+            "2-D X is one sequence, step by step: set n_channels to the numbers that make one step."
+        )
+    return table.reshape(n_samples, n_columns // n_channels, n_channels)
+
+
+def _from_dense(dense: NDArray) -> Sequences:
+    n_samples, n_steps, n_channels = dense.shape
+    if dense.size == 0:
+        raise ValueError(f"X has shape {dense.shape}: there must be at least one sample, step and channel.")
+    starts = np.arange(n_samples, dtype=np.int64) * n_steps
+    lengths = np.full(n_samples, n_steps, dtype=np.int64)
+    align = "start"
+    if np.isnan(dense[:, 0]).all(axis=1).any() or np.isnan(dense[:, -1]).all(axis=1).any():
+        is_step = ~np.isnan(dense).all(axis=2)  # (n_samples, n_steps)
+        empty = ~is_step.any(axis=1)
+        if empty.any():
+            raise ValueError(f"Sample {int(np.flatnonzero(empty)[0])} of X is all NaN. Drop samples without any step.")
+        head = is_step.argmax(axis=1)
+        tail = is_step[:, ::-1].argmax(axis=1)
+        starts, lengths = starts + head, lengths - head - tail
+        align = "end" if head.any() and not tail.any() else "start"
+    return Sequences(dense.reshape(-1, n_channels), starts, lengths, align=align)
+
+
+def _from_list(items: list, dtype: DTypeLike) -> Sequences:
+    arrays = [_to_numeric(item, dtype, f"Sample {i} of X") for i, item in enumerate(items)]
+    arrays = [array[:, None] if array.ndim == 1 else array for array in arrays]
+    for i, array in enumerate(arrays):
+        if array.ndim != 2 or array.size == 0:
+            raise ValueError(
+                f"Sample {i} of X has shape {array.shape}, but must be (n_steps, n_channels) or (n_steps,) with at "
+                "least one step."
+            )
+        if array.shape[1] != arrays[0].shape[1]:
+            raise ValueError(
+                f"Sample {i} of X has {array.shape[1]} channels, but sample 0 has {arrays[0].shape[1]}. All samples "
+                "must have the same channels."
+            )
+    for i, array in enumerate(arrays):
+        if np.isnan(array).all():
+            raise ValueError(f"Sample {i} of X is all NaN. Drop samples without any value.")
+    lengths = np.array([len(array) for array in arrays], dtype=np.int64)
+    starts = np.cumsum(lengths) - lengths
+    return Sequences(np.concatenate(arrays), starts, lengths, align="start", channel_names=_column_names(items))
+
+
+def _column_names(items: list) -> tuple[str, ...] | None:
+    """The channels' names where every item is a DataFrame with the same columns."""
+    if not all(hasattr(item, "columns") for item in items):
+        return None
+    names = {tuple(map(str, item.columns)) for item in items}
+    if len(names) > 1:
+        raise ValueError(f"The DataFrames of X differ in their columns: {sorted(names)[:2]}. Pass the same columns.")
+    return names.pop()
