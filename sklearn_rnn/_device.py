@@ -1,0 +1,47 @@
+"""Where a net runs: device and number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def available_devices() -> list[str]:
+    """The devices of this machine, the fastest kind first."""
+    devices = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return [*devices, "cpu"]
+
+
+def resolve_device(device: str) -> str:
+    """The device behind "auto", "cuda" or a full name; ValueError where this machine lacks it."""
+    devices = available_devices()
+    if device == "auto":
+        return devices[0]
+    if device in devices:
+        return device
+    if device == "cuda" and "cuda:0" in devices:
+        return "cuda:0"
+    raise ValueError(
+        f"device is {device!r}, but this machine has {devices}. Choose one of them, or 'auto' for the fastest."
+    )
+
+
+# Threads only pay for themselves once a step's matrix products are large.
+_HIDDEN_SIZE_WORTH_THREADS = 48
+
+
+@contextmanager
+def limited_threads(n_threads: int | None, hidden_size: int) -> Iterator[None]:
+    """Run with `n_threads` torch threads, the caller's setting restored; None chooses by the size of the net."""
+    before = torch.get_num_threads()
+    if n_threads is None:
+        n_threads = before if hidden_size >= _HIDDEN_SIZE_WORTH_THREADS else 1
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

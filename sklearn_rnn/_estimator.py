@@ -1,0 +1,392 @@
+"""What the estimators share: validation, the path from X and y to a trained net and back, tags, pickling."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_rnn._batches import SequenceDataset
+from sklearn_rnn._device import limited_threads, resolve_device
+from sklearn_rnn._losses import Criterion
+from sklearn_rnn._parameters import check_shared_parameters
+from sklearn_rnn._statistics import channel_statistics, first_infinite
+from sklearn_rnn._training import SequenceNet, TrainingSettings, fit_net, freeze_net, predict_net, restore_net
+from sklearn_rnn.nets import RecurrentNet
+from sklearn_rnn.sequences import Sequences, as_sequences, is_ragged
+
+EARLY_STOPPING_SAMPLES = 1_000
+UPDATES = 2_500
+
+
+class RecurrentEstimator(BaseEstimator):
+    """Base of RNNRegressor and RNNClassifier, which say what targets, outputs and losses are."""
+
+    _parameter_constraints: dict[str, list[Any]]
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> RecurrentEstimator:
+        """Train the net.
+
+        Parameters
+        ----------
+        X : Sequences or array-like
+            Sequences, in any of these forms: ``Sequences``; array or DataFrame of shape
+            (n_samples, n_steps * n_channels), each row one sequence read step by step; array of shape
+            (n_samples, n_steps, n_channels); list or object array of arrays of shape (n_steps_i, n_channels) or
+            (n_steps_i,). Steps at the head or tail of a dense sequence that are all NaN are padding.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, none negative and not all zero.
+        X_val, y_val : like X and y, default=None
+            Validation data for early stopping, in place of a share of X and y.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data is unfit; the estimator is then as it was before the call.
+        """
+        with _unchanged_on_error(self):
+            self._validate_params()
+            resume = self.warm_start and self.__sklearn_is_fitted__()
+            self._train(X, y, sample_weight, (X_val, y_val), resume=resume, knows_targets=resume)
+        return self
+
+    def _fit_one_pass(self, X: Any, y: Any, sample_weight: ArrayLike | None, classes: ArrayLike | None = None) -> None:
+        with _unchanged_on_error(self):
+            self._validate_params()
+            resume = self.__sklearn_is_fitted__()
+            if classes is not None and not resume:
+                self.classes_ = np.unique(classes)
+            knows_targets = resume or classes is not None
+            self._train(X, y, sample_weight, (None, None), resume=resume, one_pass=True, knows_targets=knows_targets)
+
+    def _train(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None,
+        validation: tuple[Any, Any],
+        *,
+        resume: bool,
+        knows_targets: bool,
+        one_pass: bool = False,
+    ) -> None:
+        check_shared_parameters(self)
+        device = resolve_device(self.device)
+        sequences = self._check_X(X, reset=not resume)
+        targets = self._check_y(y, sequences, reset=not knows_targets)
+        weights = self._check_weights(sample_weight, targets)
+        if weights is not None and not weights.all():
+            kept = np.flatnonzero(weights)
+            sequences, targets, weights = sequences[kept], targets[kept], weights[kept]
+        held_out = self._check_validation(validation, sequences)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        stop_early = not one_pass and self._stops_early(len(sequences), held_out is not None)
+        if held_out is None and stop_early:
+            train_rows, valid_rows = self._split_validation(targets, np.random.RandomState(seed))
+            held_out = (sequences[valid_rows], targets[valid_rows], None if weights is None else weights[valid_rows])
+            sequences, targets = sequences[train_rows], targets[train_rows]
+            weights = None if weights is None else weights[train_rows]
+        with torch.random.fork_rng(), limited_threads(self.n_threads, self.hidden_size):
+            torch.manual_seed(seed)
+            module, criterion, optimizer_state = self._start(sequences, targets, weights, resume)
+            train = self._make_dataset(module, sequences, targets, weights, device)
+            valid = None if held_out is None else self._make_dataset(module, *held_out, device)
+            settings = self._settings(len(sequences), stop_early, device, one_pass)
+            net, best_epoch = fit_net(
+                module, criterion, train, valid, settings, seed=seed, optimizer_state=optimizer_state
+            )
+        self._store(net, best_epoch, sequences, device, resume)
+
+    def _start(
+        self, sequences: Sequences, targets: Any, weights: NDArray | None, resume: bool
+    ) -> tuple[RecurrentNet, Criterion, dict | None]:
+        """The module and criterion that training begins with: new ones, or copies of those of the last fit."""
+        if resume:
+            old = self.net_
+            return copy.deepcopy(old.module_), copy.deepcopy(old.criterion_), old.optimizer_.state_dict()["state"]
+        mean, scale, missing = channel_statistics(sequences, weights)
+        module = RecurrentNet(
+            sequences.n_channels,
+            cell=self.cell,
+            hidden_size=self.hidden_size,
+            n_layers=self.n_layers,
+            bidirectional=self.bidirectional,
+            dropout=self.dropout,
+            nonlinearity=self.nonlinearity,
+            pooling=self.pooling,
+            segment_size=self.segment_size,
+            input_mean=rounded(mean, self.dtype),
+            input_scale=rounded(scale, self.dtype),
+            missing=np.flatnonzero(missing).tolist(),
+            **self._output_config(sequences, targets, weights),
+        )
+        return module.to(getattr(torch, self.dtype)), self._make_criterion().to(getattr(torch, self.dtype)), None
+
+    def _make_dataset(
+        self, module: RecurrentNet, sequences: Sequences, targets: Any, weights: NDArray | None, device: str
+    ) -> SequenceDataset:
+        dtype = getattr(torch, self.dtype)
+        # Weights with mean 1 make the loss of a batch an estimate of the weighted loss.
+        scaled = None if weights is None else torch.from_numpy(weights / weights.mean()).to(dtype)
+        return SequenceDataset(sequences, self._scale_targets(module, targets, device), scaled, device=device)
+
+    def _scale_targets(self, module: RecurrentNet, targets: NDArray, device: str) -> torch.Tensor:
+        mean, scale = (buffer.double().cpu().numpy() for buffer in (module.output_mean, module.output_scale))
+        return torch.from_numpy((targets - mean) / scale).to(getattr(torch, self.dtype))
+
+    def _settings(self, n_samples: int, stop_early: bool, device: str, one_pass: bool) -> TrainingSettings:
+        batch_size = automatic_batch_size(n_samples) if self.batch_size == "auto" else min(self.batch_size, n_samples)
+        n_updates = -(-n_samples // batch_size)
+        max_epochs = int(np.clip(-(-UPDATES // n_updates), 10, 200)) if self.max_epochs == "auto" else self.max_epochs
+        return TrainingSettings(
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            schedule="constant" if one_pass else self.schedule,
+            weight_decay=self.weight_decay,
+            gradient_clip=self.gradient_clip,
+            batch_size=batch_size,
+            max_epochs=1 if one_pass else max_epochs,
+            stop_early=stop_early,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            callbacks=self.callbacks or (),
+            device=device,
+            verbose=int(self.verbose),
+        )
+
+    def _store(self, net: SequenceNet, best_epoch: int, sequences: Sequences, device: str, resume: bool) -> None:
+        before = self.history_ if resume else pd.DataFrame()
+        history = pd.DataFrame(net.history.to_list()).drop(columns=["batches"], errors="ignore")
+        history = history.rename(columns={"dur": "seconds"})
+        history["epoch"] += len(before)
+        self.history_ = pd.concat([before, history], ignore_index=True) if resume else history
+        self.best_epoch_ = len(before) + best_epoch
+        self.n_iter_ = len(self.history_)
+        longest = sequences.shape[1]
+        self.n_steps_in_ = max(longest, self.n_steps_in_) if resume else longest
+        self.device_ = device
+        self._net = net
+
+    def _predict_outputs(self, X: Any) -> Any:
+        """Outputs of the net in the units of y, float64: (n_samples, n_outputs) or what predict_net says."""
+        check_is_fitted(self)
+        sequences = self._check_X(X, reset=False)
+        with limited_threads(self.n_threads, self.net_.module_.recurrent.output_size):
+            return predict_net(self.net_.module_, sequences, self.device_)
+
+    # What the subclasses say ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
+        """y as float64 of shape (n_samples, n_targets)."""
+
+    @abstractmethod
+    def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:
+        """The arguments of RecurrentNet that depend on the targets, n_outputs among them."""
+
+    @abstractmethod
+    def _make_criterion(self) -> Criterion:
+        """The loss."""
+
+    @abstractmethod
+    def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
+        """Rows to train on and rows held out."""
+
+    # Validation -------------------------------------------------------------------------------------------------------
+
+    def _check_X(self, X: Any, *, reset: bool) -> Sequences:
+        if isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) == 3:
+            sequences = as_sequences(X, dtype=self.dtype)
+            self._check_channels(sequences, reset)
+            row = first_infinite(sequences)
+            if row is not None:
+                raise ValueError(
+                    f"X contains infinity or a value too large for {self.dtype}, first in row {row} of its values. "
+                    "Replace it, by NaN if it is unknown."
+                )
+            return sequences
+        if reset and isinstance(getattr(X, "index", None), (pd.DatetimeIndex, pd.PeriodIndex)):
+            warnings.warn(
+                "X is a table with a time index, and each of its rows is read as one sequence of its columns. If its "
+                f"rows are the steps, put SlidingWindow before {type(self).__name__} in a Pipeline.",
+                UserWarning,
+                stacklevel=5,
+            )
+        table = validate_data(self, X, reset=reset, dtype=self.dtype, ensure_all_finite="allow-nan")
+        sequences = as_sequences(table, n_channels=self.n_channels, dtype=self.dtype)
+        if not reset:
+            self._check_net_channels(sequences)
+        return sequences
+
+    def _check_channels(self, sequences: Sequences, reset: bool) -> None:
+        names = sequences.channel_names
+        if reset:
+            self.n_features_in_ = sequences.n_channels
+            vars(self).pop("feature_names_in_", None)
+            if names is not None:
+                self.feature_names_in_ = np.asarray(names, dtype=object)
+            return
+        self._check_net_channels(sequences)
+        fitted = getattr(self, "feature_names_in_", None)
+        if names is not None and fitted is not None and len(fitted) == len(names) and tuple(fitted) != names:
+            raise ValueError(
+                f"X has the channels {', '.join(names)}, but the model was fitted with {', '.join(map(str, fitted))}. "
+                "Pass the same columns in the same order."
+            )
+
+    def _check_net_channels(self, sequences: Sequences) -> None:
+        expected = self.net_.module_.config["n_channels"]
+        if sequences.n_channels != expected:
+            names = getattr(self, "feature_names_in_", ())
+            which = f" ({', '.join(map(str, names))})" if len(names) == expected else ""
+            raise ValueError(
+                f"X has {sequences.n_channels} channels, but the model was fitted with {expected}{which}. Pass the "
+                "same channels."
+            )
+
+    def _check_weights(self, sample_weight: ArrayLike | None, targets: Any) -> NDArray[np.float64] | None:
+        if sample_weight is None:
+            return None
+        weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+        if weights.ndim == 0:
+            weights = np.full(len(targets), float(weights))
+        if weights.shape != (len(targets),):
+            raise ValueError(
+                f"sample_weight.shape is {weights.shape}, but must be ({len(targets)},): one weight for each sample."
+            )
+        if (weights < 0).any() or not weights.any():
+            raise ValueError(
+                "sample_weight must not be negative and not all zero, but it has a sum of "
+                f"{weights.sum():g} and a smallest value of {weights.min():g}."
+            )
+        return weights
+
+    def _check_validation(
+        self, validation: tuple[Any, Any], sequences: Sequences
+    ) -> tuple[Sequences, Any, None] | None:
+        X_val, y_val = validation
+        if (X_val is None) != (y_val is None):
+            given, lacking = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"{given} is given without {lacking}. Pass both, or neither.")
+        if X_val is None:
+            return None
+        held_out = self._check_X_val(X_val, sequences)
+        return held_out, self._check_y(y_val, held_out, reset=False), None
+
+    def _check_X_val(self, X_val: Any, sequences: Sequences) -> Sequences:
+        held_out = as_sequences(X_val, n_channels=self.n_channels, dtype=self.dtype)
+        if held_out.n_channels != sequences.n_channels:
+            raise ValueError(
+                f"X_val has {held_out.n_channels} channels, but X has {sequences.n_channels}. Pass the same channels."
+            )
+        row = first_infinite(held_out)
+        if row is not None:
+            raise ValueError(f"X_val contains infinity, first in row {row} of its values.")
+        return held_out
+
+    def _stops_early(self, n_samples: int, has_validation: bool) -> bool:
+        if self.early_stopping == "auto":
+            return has_validation or n_samples >= EARLY_STOPPING_SAMPLES
+        if self.early_stopping and n_samples < 2 and not has_validation:
+            raise ValueError(
+                f"early_stopping=True holds out samples for validation, but there is {n_samples} sample. Pass more, or "
+                "X_val and y_val, or set early_stopping=False."
+            )
+        return self.early_stopping
+
+    def _n_held_out(self, n_samples: int) -> int:
+        return min(max(round(self.validation_fraction * n_samples), 1), n_samples - 1)
+
+    # State ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def net_(self) -> SequenceNet:
+        """The trained skorch net, made anew on first use after unpickling."""
+        if "_net" not in vars(self):
+            if "_frozen_net" not in vars(self):
+                raise AttributeError(f"This {type(self).__name__} has no net_ before fit.")
+            try:
+                device = resolve_device(self.device_)
+            except ValueError:  # fitted on a device that this machine lacks
+                device = resolve_device("auto")
+            self._net = restore_net(self._frozen_net, device)
+            self.device_ = device
+            del self._frozen_net
+        return self._net
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_net" in vars(self) or "_frozen_net" in vars(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Parameters, arrays and plain values: no torch object, no device, no optimizer."""
+        state = dict(super().__getstate__())
+        net = state.pop("_net", None)
+        if net is not None:
+            state["_frozen_net"] = freeze_net(net)
+        return state
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+
+def automatic_batch_size(n_samples: int) -> int:
+    """A sixteenth of the samples as a power of two, from 8 to 128, and no more than there are."""
+    return min(n_samples, 2 ** int(np.clip(np.floor(np.log2(max(n_samples, 16) / 16)), 3, 7)))
+
+
+def tail_split(n_samples: int, n_held_out: int) -> tuple[NDArray, NDArray]:
+    """The last samples are held out."""
+    rows = np.arange(n_samples)
+    return rows[:-n_held_out], rows[-n_held_out:]
+
+
+def random_split(n_samples: int, n_held_out: int, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
+    """Any samples are held out, both parts in order."""
+    rows = random.permutation(n_samples)
+    return np.sort(rows[n_held_out:]), np.sort(rows[:n_held_out])
+
+
+@contextmanager
+def _unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """A failing fit leaves the estimator, and an earlier fit, as they were."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def rounded(numbers: NDArray[np.float64], dtype: str) -> list[float]:
+    """The numbers as the net's type holds them, so that scaling and unscaling agree to the last bit."""
+    return numbers.astype(dtype).astype(np.float64).tolist()

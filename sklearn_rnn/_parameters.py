@@ -1,0 +1,146 @@
+"""The parameters that the estimators share: their allowed values and their documentation, each in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sklearn_rnn._training import OPTIMIZERS, SCHEDULES
+from sklearn_rnn.nets.pooling import POOLINGS
+from sklearn_rnn.nets.recurrent import CELLS
+
+Class = TypeVar("Class", bound=type)
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "cell": [StrOptions(set(CELLS))],
+    "hidden_size": [Interval(Integral, 1, None, closed="left")],
+    "n_layers": [Interval(Integral, 1, None, closed="left")],
+    "bidirectional": ["boolean"],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "nonlinearity": [StrOptions({"tanh", "relu"})],
+    "pooling": [StrOptions(set(POOLINGS))],
+    "segment_size": [Interval(Integral, 1, None, closed="left")],
+    "n_channels": [Interval(Integral, 1, None, closed="left")],
+    "optimizer": [StrOptions(set(OPTIMIZERS)), type],
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "schedule": [StrOptions({*SCHEDULES, "plateau"})],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "early_stopping": ["boolean", StrOptions({"auto"})],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "warm_start": ["boolean"],
+    "callbacks": [list, tuple, None],
+    "device": [str],
+    "dtype": [StrOptions({"float32", "float64"})],
+    "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+_NETWORK = """\
+cell : {"gru", "lstm", "rnn"}, default="gru"
+        The recurrent cell. LSTM and GRU remember over hundreds of steps; the plain RNN is the quickest.
+    hidden_size : int, default=64
+        Features of the cell's state.
+    n_layers : int, default=1
+        Recurrent layers, each reading the states of the one below.
+    bidirectional : bool, default=False
+        Whether a second cell reads each sequence from its last step to its first.
+    dropout : float in [0, 1), default=0.0
+        Share of state features set to zero in training, between layers and before the output.
+    nonlinearity : {"tanh", "relu"}, default="tanh"
+        Of the "rnn" cell; "relu" is for that cell alone.
+    pooling : {"last", "mean", "max", "attention"}, default="last"
+        How the states of all steps become one vector: the newest state, their mean or maximum, or a mean with
+        learned weights. Steps of padding never take part.
+    segment_size : int, default=1
+        Steps that are folded into one input of the cell, counted from the end of each sequence. Long sequences train
+        faster and better in segments, such as 24 for hourly data (Lin et al. 2023, SegRNN).
+    n_channels : int, default=1
+        How many numbers make one step of a 2-D X; every other X says so by its shape."""
+
+_TRAINING = """\
+optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optimizer class, default="adamw"
+        The algorithm that changes the weights.
+    learning_rate : float, default=0.005
+        The largest step size of the schedule.
+    schedule : {"one_cycle", "cosine", "plateau", "constant"}, default="one_cycle"
+        The course of the learning rate over the training: up and down (Smith and Topin 2019), down, halved when the
+        loss stalls, or constant.
+    weight_decay : float, default=0.01
+        Decoupled weight decay of the optimizer.
+    gradient_clip : float or None, default=1.0
+        The largest norm of the gradient; None does not limit it.
+    batch_size : int or "auto", default="auto"
+        Sequences an update. "auto" takes a sixteenth of the training sequences as a power of two, from 8 to 128.
+    max_epochs : int or "auto", default="auto"
+        The longest training in passes over the data. "auto" takes as many as make 2,500 updates, from 10 to 200.
+    early_stopping : bool or "auto", default="auto"
+        Whether to hold out validation data, stop when its loss no longer improves, and return to the best epoch.
+        "auto" does so from 1,000 samples on, or when `X_val` is given.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the samples held out."""
+
+_MACHINE = """\
+n_iter_no_change : int, default=10
+        Epochs without improvement after which training stops.
+    tol : float, default=1e-4
+        How much the validation loss must fall to count as an improvement. Losses are in units of standardised targets.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights and scaling of the last fit.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training, as skorch documents them.
+    device : str, default="auto"
+        "auto" takes cuda, then mps, then cpu; or "cpu", "cuda", "cuda:1", "mps".
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the net and of the data it is given.
+    n_threads : int or None, default=None
+        Threads torch may use in fit and predict; None takes what is quickest for the size of the net.
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights, shuffling, dropout and held-out samples. The same int gives the same bits on a CPU.
+    verbose : int, default=0
+        With 1 or more a line is printed each epoch."""
+
+_ATTRIBUTES = """\
+net_ : skorch.NeuralNet
+        The trained net; its torch module is `net_.module_`.
+    n_features_in_ : int
+        Columns of a 2-D X seen in fit, else channels.
+    feature_names_in_ : ndarray of str
+        Names of those, where X had any.
+    n_steps_in_ : int
+        Steps of the longest sequence seen in fit.
+    n_iter_ : int
+        Epochs trained.
+    best_epoch_ : int
+        The epoch whose weights the net has, counted from 1.
+    history_ : DataFrame
+        One row an epoch: epoch, train_loss, valid_loss, learning_rate, seconds.
+    device_ : str
+        The device the net was trained on."""
+
+_SECTIONS = {"network": _NETWORK, "training": _TRAINING, "machine": _MACHINE, "attributes": _ATTRIBUTES}
+
+
+def document_shared_parameters(cls: Class) -> Class:
+    """Class decorator that fills {network}, {training}, {machine} and {attributes} into a docstring."""
+    if cls.__doc__ is not None:
+        for name, text in _SECTIONS.items():
+            cls.__doc__ = cls.__doc__.replace("{" + name + "}", text)
+    return cls
+
+
+def check_shared_parameters(estimator: Any) -> None:
+    """What the table of single parameters cannot say."""
+    if estimator.nonlinearity == "relu" and estimator.cell != "rnn":
+        raise ValueError(
+            f"nonlinearity='relu' is for cell='rnn' alone, but cell is {estimator.cell!r}, whose gates are fixed. Leave "
+            "nonlinearity at 'tanh' or choose cell='rnn'."
+        )

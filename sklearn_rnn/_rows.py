@@ -1,0 +1,251 @@
+"""The rows of a table as arrays: channels, groups and times."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sklearn_rnn._times import Times, format_time, is_time_index, read_times
+
+CHECKED_AT_ONCE = 65_536  # rows, so that looking for infinities needs no array as large as X
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows with their channels, their groups as codes in order of appearance, and their times if they have any."""
+
+    values: NDArray[np.float32]  # (n_rows, n_channels)
+    groups: NDArray[np.int64]  # (n_rows,)
+    labels: list[tuple]  # of the groups
+    times: NDArray | None  # (n_rows,)
+
+    def take(self, rows: NDArray) -> Rows:
+        times = None if self.times is None else self.times[rows]
+        return Rows(self.values[rows], self.groups[rows], self.labels, times)
+
+    def sizes(self) -> NDArray[np.int64]:
+        """The number of rows of each group."""
+        return np.array([len(self.groups)]) if len(self.labels) == 1 else np.bincount(self.groups)
+
+
+def sorted_order(groups: NDArray, times: NDArray | None) -> NDArray[np.int64] | None:
+    """The order that sorts rows by group, then by time; rows without times stay in the order given.
+
+    Parameters
+    ----------
+    groups : ndarray of int of shape (n_rows,)
+        The group of each row.
+    times : ndarray of shape (n_rows,) or None
+        The time of each row.
+
+    Returns
+    -------
+    ndarray of int of shape (n_rows,) or None
+        None if the rows are in order.
+    """
+    in_order = groups[1:] > groups[:-1]
+    same_group = groups[1:] == groups[:-1]
+    in_order |= same_group if times is None else same_group & (times[1:] >= times[:-1])
+    if in_order.all():
+        return None
+    return np.argsort(groups, kind="stable") if times is None else np.lexsort((times, groups))
+
+
+def spacings(rows: Rows, order: NDArray | None) -> NDArray:
+    """The steps in time from each row to the next one of its group, given the order that sorts them."""
+    assert rows.times is not None
+    groups, times = (rows.groups, rows.times) if order is None else (rows.groups[order], rows.times[order])
+    return np.diff(times)[groups[1:] == groups[:-1]]
+
+
+def last_rows_of_groups(rows: Rows, order: NDArray | None, n_rows: int) -> Rows:
+    """A copy of the last `n_rows` rows of each group, given the order that sorts them."""
+    ends = np.cumsum(rows.sizes())
+    starts = np.maximum(ends - rows.sizes(), ends - n_rows)
+    last = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)])
+    return rows.take(last if order is None else order[last])
+
+
+def earlier_rows(context: Rows, rows: Rows) -> Rows:
+    """The remembered rows that are earlier than all new rows of their group, with the new rows' group codes."""
+    code_of = {label: code for code, label in enumerate(rows.labels)}
+    codes = np.array([code_of.get(label, -1) for label in context.labels])[context.groups]
+    earlier = codes >= 0
+    if rows.times is not None and context.times is not None:
+        first = np.full(len(rows.labels), rows.times.max())
+        np.minimum.at(first, rows.groups, rows.times)
+        earlier &= context.times < first[codes]
+    kept = context.take(np.flatnonzero(earlier))
+    return Rows(kept.values, codes[earlier], rows.labels, None if rows.times is None else kept.times)
+
+
+def without_gap_before(rows: Rows, context: Rows, max_gap: float) -> Rows:
+    """The remembered rows at times at which no gap parts them from the new rows."""
+    if context.times is None or rows.times is None:
+        return context
+    first = np.full(len(rows.labels), rows.times.max())
+    np.minimum.at(first, rows.groups, rows.times)
+    last = np.full(len(rows.labels), context.times.min())
+    np.maximum.at(last, context.groups, context.times)
+    moves = np.maximum(first - max_gap - last, 0)  # (n_groups,)
+    return Rows(context.values, context.groups, context.labels, context.times + moves[context.groups])
+
+
+def joined(context: Rows, rows: Rows) -> Rows:
+    """The remembered rows, then the new ones."""
+    return Rows(
+        np.concatenate([context.values, rows.values]),
+        np.concatenate([context.groups, rows.groups]),
+        rows.labels,
+        None if rows.times is None or context.times is None else np.concatenate([context.times, rows.times]),
+    )
+
+
+def rows_of_array(values: NDArray[np.float32]) -> Rows:
+    """The rows of one series that follow each other."""
+    check_no_infinity(values)
+    return Rows(values, *_one_group(len(values)), None)
+
+
+def rows_of_frame(X: pd.DataFrame, time: Hashable | None, group: Sequence[Hashable]) -> tuple[Rows, Times | None]:
+    """The rows of a DataFrame, and its times: those of a column, or of an index of times or numbers.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n_rows, n_columns)
+        All columns but those named are channels.
+    time : hashable or None
+        The column of times.
+    group : sequence of hashable
+        The columns that tell several series apart.
+
+    Returns
+    -------
+    rows : Rows
+    times : Times or None
+        None if rows follow each other in the order given.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows or no channels, a channel is no number or infinite, or a time or group is missing.
+    """
+    channels = channel_positions(X, time, group)
+    if len(X) == 0 or not channels:
+        raise ValueError(
+            f"Found array with {len(X)} sample(s) and {len(channels)} feature(s) besides time and group, while a "
+            "minimum of 1 is required of each."
+        )
+    times = _read_times(X, time)
+    values = _read_channels(X, channels)
+    check_no_infinity(values, [str(X.columns[position]) for position in channels])
+    groups, labels = _read_groups(X, group) if group else _one_group(len(X))
+    return Rows(values, groups, labels, None if times is None else times.numbers), times
+
+
+def channel_positions(X: pd.DataFrame, time: Hashable | None, group: Sequence[Hashable]) -> list[int]:
+    """Where among the columns the channels are."""
+    return [position for position, name in enumerate(X.columns) if name != time and name not in group]
+
+
+def as_names(group: Any) -> list[Hashable]:
+    """A name, several or none as a list of names."""
+    if group is None:
+        return []
+    return list(group) if isinstance(group, (list, tuple)) else [group]
+
+
+def check_has_columns(X: Any, time: Hashable | None, group: Sequence[Hashable]) -> None:
+    """Raise a ValueError unless X is a DataFrame with the named columns, if any are named."""
+    named = [*group] if time is None else [time, *group]
+    if not named:
+        return
+    if not isinstance(X, pd.DataFrame):
+        raise ValueError(
+            f"X is a {type(X).__name__}, but only a pandas DataFrame has the columns {named}. Pass one, or name no "
+            "columns."
+        )
+    absent = [name for name in named if name not in X.columns]
+    if absent:
+        raise ValueError(f"X has no column {', '.join(map(repr, absent))}. Its columns are {list(X.columns)}.")
+
+
+def check_no_duplicate(rows: Rows, order: NDArray | None, kind: str | None) -> None:
+    """Raise a ValueError that names the first time that occurs twice in a group."""
+    if rows.times is None:
+        return
+    groups, times = (rows.groups, rows.times) if order is None else (rows.groups[order], rows.times[order])
+    same = (groups[1:] == groups[:-1]) & (times[1:] == times[:-1])
+    if not same.any():
+        return
+    first = int(same.argmax())
+    group = rows.labels[groups[first]]
+    where = f" in group {group[0] if len(group) == 1 else group!r}" if group else ""
+    raise ValueError(
+        f"Time {format_time(times[first], kind)} occurs more than once{where}, but each row of a series needs its own "
+        "time. Drop or average such rows, name the column that tells the series apart with group=, or call "
+        "reset_index(drop=True) if the index is no time."
+    )
+
+
+def check_no_infinity(values: NDArray, names: Sequence[str] | None = None) -> None:
+    """Raise a ValueError that names the first infinite number."""
+    for begin in range(0, len(values), CHECKED_AT_ONCE):
+        infinite = np.isinf(values[begin : begin + CHECKED_AT_ONCE])
+        if infinite.any():
+            row, channel = np.argwhere(infinite)[0]
+            name = channel if names is None else repr(names[channel])
+            raise ValueError(
+                f"Input X contains infinity, or a number too large for float32: channel {name}, row {begin + row}. "
+                "Replace it; NaN marks a missing value."
+            )
+
+
+def _read_channels(X: pd.DataFrame, channels: list[int]) -> NDArray[np.float32]:
+    values = np.empty((len(X), len(channels)), dtype=np.float32)
+    for j, position in enumerate(channels):
+        column = X.iloc[:, position]
+        if column.dtype.kind == "c":
+            raise ValueError(f"Complex data not supported: column {column.name!r} is {column.dtype}.")
+        if not pd.api.types.is_numeric_dtype(column):
+            raise ValueError(
+                f"Column {column.name!r} is {column.dtype}, but channels must be numbers. Name it with time= or "
+                "group= if it is one, else encode it as numbers or drop it."
+            )
+        is_extension = not isinstance(column.dtype, np.dtype)
+        with np.errstate(over="ignore"):  # what becomes infinite is reported with its column
+            values[:, j] = column.to_numpy(np.float32, na_value=np.nan) if is_extension else column.to_numpy()
+    return values
+
+
+def _read_groups(X: pd.DataFrame, group: Sequence[Hashable]) -> tuple[NDArray[np.int64], list[tuple]]:
+    """Codes of shape (n_rows,) in order of appearance, and the label of each code."""
+    missing = X[list(group)].isna().to_numpy().any(axis=1)
+    if missing.any():
+        row = int(missing.argmax())
+        raise ValueError(
+            f"group {list(group)} has no value in row {row}, but every row needs its group. Fill or drop it."
+        )
+    codes = np.asarray(X.groupby(list(group), sort=False, observed=True).ngroup(), dtype=np.int64)
+    _, first_rows = np.unique(codes, return_index=True)
+    return codes, list(X[list(group)].iloc[first_rows].itertuples(index=False, name=None))
+
+
+def _one_group(n_rows: int) -> tuple[NDArray[np.int64], list[tuple]]:
+    return np.broadcast_to(np.int64(0), n_rows), [()]  # takes no memory
+
+
+def _read_times(X: pd.DataFrame, time: Hashable | None) -> Times | None:
+    if time is not None:
+        return read_times(X[time], f"time {time!r}")
+    if isinstance(X.index, pd.MultiIndex):
+        raise ValueError(
+            f"X has a MultiIndex {list(X.index.names)}. Call X.reset_index() and name its columns with time= and "
+            "group=."
+        )
+    return read_times(X.index, "The index of X") if is_time_index(X.index) else None

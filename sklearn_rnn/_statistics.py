@@ -1,0 +1,71 @@
+"""Means and scales of channels and targets, in float64 and without copies of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_rnn.sequences import Sequences
+
+_CHUNK = 65_536  # rows
+
+
+def channel_statistics(
+    sequences: Sequences, weights: NDArray | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Mean and scale of each channel over the steps that the net will see, and whether it has missing values.
+
+    A row counts as often as sequences contain it, times their weights. The scale is the standard deviation, 1 for a
+    constant channel.
+    """
+    counts = sequences.used_rows(weights)
+    total, mean = np.zeros(sequences.n_channels), np.zeros(sequences.n_channels)
+    missing = np.zeros(sequences.n_channels, dtype=bool)
+    for rows, share in _chunks(sequences, counts):
+        present = ~np.isnan(rows)
+        missing |= ~present[share > 0].all(axis=0)
+        total += share @ present
+        mean += share @ np.where(present, rows, 0.0)
+    mean /= np.where(total > 0, total, 1.0)
+    variance = np.zeros_like(mean)
+    for rows, share in _chunks(sequences, counts):
+        variance += share @ np.square(np.where(np.isnan(rows), 0.0, rows - mean))
+    variance /= np.where(total > 0, total, 1.0)
+    return mean, _positive_scale(mean, variance), missing
+
+
+def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted mean and scale of each column of targets (n, n_targets), NaN left out."""
+    share = np.ones(len(targets)) if weights is None else weights
+    present = ~np.isnan(targets)
+    total = share @ present
+    total = np.where(total > 0, total, 1.0)
+    mean = share @ np.where(present, targets, 0.0) / total
+    variance = share @ np.square(np.where(present, targets - mean, 0.0)) / total
+    return mean, _positive_scale(mean, variance)
+
+
+def first_infinite(sequences: Sequences) -> int | None:
+    """The first row of the table that holds an infinite value and belongs to a sequence."""
+    for start in range(0, len(sequences.values), _CHUNK):
+        infinite = np.isinf(sequences.values[start : start + _CHUNK]).any(axis=1)
+        if infinite.any():
+            used = sequences.used_rows()[start : start + _CHUNK] > 0
+            if (infinite & used).any():
+                return start + int(np.flatnonzero(infinite & used)[0])
+    return None
+
+
+def _chunks(sequences: Sequences, counts: NDArray) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    for start in range(0, len(counts), _CHUNK):
+        share = counts[start : start + _CHUNK].astype(np.float64)
+        if share.any():
+            yield sequences.values[start : start + _CHUNK].astype(np.float64), share
+
+
+def _positive_scale(mean: NDArray, variance: NDArray) -> NDArray[np.float64]:
+    """Standard deviations; 1 where nothing varies but rounding."""
+    scale = np.sqrt(variance)
+    return np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)

@@ -1,0 +1,294 @@
+"""Training and prediction of a net on sequences: the one place that knows skorch."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EpochTimer, LRScheduler, PrintLog
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+
+from sklearn_rnn._batches import Batches, SequenceDataset, prediction_batches
+from sklearn_rnn._losses import Criterion
+from sklearn_rnn.nets import RecurrentNet
+from sklearn_rnn.nets.pooling import valid_steps
+from sklearn_rnn.sequences import Sequences
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+_FUSED_OPTIMIZERS = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
+
+
+def _one_cycle(progress: float) -> float:
+    """Up for three tenths of the training, then down to nothing (Smith and Topin 2019)."""
+    if progress < 0.3:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / 0.3)) / 2
+    return (1 + math.cos(math.pi * (progress - 0.3) / 0.7)) / 2
+
+
+# The learning rate as a fraction of its setting, by the progress of training from 0 to 1.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "one_cycle": _one_cycle,
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+    "constant": lambda progress: 1.0,
+}
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What :func:`fit_net` needs to know besides the net and the data."""
+
+    optimizer: str | type[torch.optim.Optimizer]
+    learning_rate: float
+    schedule: str
+    weight_decay: float
+    gradient_clip: float | None
+    batch_size: int
+    max_epochs: int
+    stop_early: bool
+    n_iter_no_change: int
+    tol: float
+    callbacks: Sequence[Callback]
+    device: str
+    verbose: int
+
+
+class SequenceNet(NeuralNet):
+    """skorch's training loop over batches that are gathered by index.
+
+    Parameters
+    ----------
+    gradient_clip : float or None
+        The largest norm of the gradient of all weights together.
+    schedule : str
+        A name in SCHEDULES; for any other the learning rate is a callback's matter.
+    generator : torch.Generator
+        Shuffles the training samples.
+    """
+
+    def __init__(
+        self, *args: Any, gradient_clip: float | None, schedule: str, generator: torch.Generator, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.gradient_clip, self.schedule, self.generator = gradient_clip, schedule, generator
+
+    @property
+    def _default_callbacks(self) -> list:
+        return [("epoch_timer", EpochTimer())]
+
+    def get_iterator(self, dataset: SequenceDataset, training: bool = False) -> Batches:
+        if not training:
+            return Batches(dataset, 2 * self.batch_size)
+        batches = Batches(dataset, self.batch_size, self.generator)
+        if self.schedule in SCHEDULES:
+            n_updates, factor = self.max_epochs * len(batches), SCHEDULES[self.schedule]
+            self.schedule_ = torch.optim.lr_scheduler.LambdaLR(
+                self.optimizer_, lambda update: factor(min(update / n_updates, 1.0))
+            )
+        return batches
+
+    def run_single_epoch(
+        self, iterator: Batches | None, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
+    ) -> None:
+        """One pass; the loss is added up on the device and read once, at the end."""
+        if iterator is None:
+            return
+        total: Tensor | float = 0.0
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            n_samples = len(batch[0][0])
+            total = total + step["loss"].detach() * n_samples
+            if self.callbacks:  # the user's may read the history of batches
+                self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+                self.history.record_batch(f"{prefix}_batch_size", n_samples)
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        loss = float(total) / len(iterator.dataset)
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"The {'training' if training else 'validation'} loss became {loss} in epoch {len(self.history)}. "
+                "Lower learning_rate or gradient_clip, or look for extreme values in X and y."
+            )
+        self.history.record(f"{prefix}_loss", loss)
+
+    def train_step(self, batch: tuple, **fit_params: Any) -> dict:
+        step = super().train_step(batch, **fit_params)
+        if self.schedule in SCHEDULES:
+            self.schedule_.step()
+        return step
+
+    def train_step_single(self, batch: tuple, **fit_params: Any) -> dict:
+        step = super().train_step_single(batch, **fit_params)
+        if self.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.module_.parameters(), self.gradient_clip)
+        return step
+
+    def infer(self, x: tuple[Tensor, Tensor | None], **fit_params: Any) -> Tensor:
+        return self.module_(*x)
+
+    def get_loss(self, y_pred: Tensor, y_true: tuple, X: tuple | None = None, training: bool = False) -> Tensor:
+        """Weighted mean over the batch, over the valid steps where there is a target a step."""
+        (targets, weights), (values, lengths) = y_true, X or (None, None)
+        losses = self.criterion_(y_pred, targets)  # (batch, [steps,] n_targets)
+        if weights is not None:
+            losses = losses * weights.view(-1, *[1] * (losses.ndim - 1))
+        if losses.ndim == 3 and lengths is not None:
+            losses = losses[valid_steps(values, lengths)]
+        return losses.mean()
+
+
+class RecordLearningRate(Callback):
+    """The learning rate at the end of each epoch, in the history."""
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
+
+
+class BestEpoch(Callback):
+    """Stop when the validation loss no longer improves, and bring the best epoch's weights back from memory."""
+
+    def __init__(self, patience: int, tol: float) -> None:
+        self.patience, self.tol = patience, tol
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.best_loss_, self.last_improvement_, self.n_stale_ = math.inf, math.inf, 0
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        loss = net.history[-1, "valid_loss"]
+        if loss < self.best_loss_:
+            self.best_loss_, self.best_epoch_ = loss, len(net.history)
+            self.best_weights_ = copy.deepcopy(net.module_.state_dict())
+        if loss < self.last_improvement_ - self.tol:
+            self.last_improvement_, self.n_stale_ = loss, 0
+        else:
+            self.n_stale_ += 1
+        if self.n_stale_ >= self.patience:
+            raise KeyboardInterrupt  # skorch's way to end training
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        net.module_.load_state_dict(self.best_weights_)
+        del self.best_weights_
+
+
+def fit_net(
+    module: nn.Module,
+    criterion: Criterion,
+    train: SequenceDataset,
+    valid: SequenceDataset | None,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    optimizer_state: dict | None = None,
+) -> tuple[SequenceNet, int]:
+    """Train the module in place.
+
+    Returns
+    -------
+    net : SequenceNet
+    best_epoch : int
+        The epoch whose weights the module has, counted from 1.
+    """
+    best = BestEpoch(settings.n_iter_no_change, settings.tol)
+    optimizer = OPTIMIZERS.get(settings.optimizer, settings.optimizer)  # type: ignore[arg-type]
+    options = {"optimizer__fused": True} if optimizer in _FUSED_OPTIMIZERS and settings.device != "mps" else {}
+    net = SequenceNet(
+        module,
+        criterion,
+        optimizer=optimizer,
+        optimizer__weight_decay=settings.weight_decay,
+        lr=settings.learning_rate,
+        batch_size=settings.batch_size,
+        max_epochs=settings.max_epochs,
+        train_split=None if valid is None else predefined_split(valid),
+        callbacks=_make_callbacks(settings, best, has_valid=valid is not None),
+        device=settings.device,
+        verbose=settings.verbose,
+        gradient_clip=settings.gradient_clip,
+        schedule=settings.schedule,
+        generator=torch.Generator().manual_seed(seed),
+        **options,
+    )
+    net.initialize()
+    if optimizer_state is not None:  # its moments, not its learning rate
+        net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": optimizer_state})
+    net.partial_fit(train)
+    return net, best.best_epoch_ if settings.stop_early else len(net.history)
+
+
+def _make_callbacks(settings: TrainingSettings, best: BestEpoch, has_valid: bool) -> list[Any]:
+    callbacks: list[Any] = [RecordLearningRate(), *settings.callbacks]
+    if settings.schedule == "plateau":
+        callbacks.append(
+            LRScheduler(
+                torch.optim.lr_scheduler.ReduceLROnPlateau,
+                monitor="valid_loss" if has_valid else "train_loss",
+                factor=0.5,
+                patience=max(settings.n_iter_no_change // 2, 1),
+                event_name=None,
+            )
+        )
+    if settings.verbose:
+        callbacks.append(PrintLog())
+    if settings.stop_early:
+        callbacks.append(best)
+    return callbacks
+
+
+def freeze_net(net: SequenceNet) -> dict[str, Any]:
+    """A trained net as plain values and numpy arrays, free of torch, device and optimizer."""
+    weights = {name: tensor.cpu().numpy().copy() for name, tensor in net.module_.state_dict().items()}
+    return {"module": net.module_.config, "criterion": net.criterion_.config, "weights": weights}
+
+
+def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
+    """The net behind :func:`freeze_net`, ready to predict or to be trained on."""
+    with torch.random.fork_rng():
+        module = RecurrentNet(**frozen["module"])
+    module.to(torch.from_numpy(frozen["weights"]["head.weight"]).dtype)
+    module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in frozen["weights"].items()})
+    net = SequenceNet(
+        module,
+        Criterion(**frozen["criterion"]),
+        device=device,
+        gradient_clip=None,
+        schedule="constant",
+        generator=torch.Generator(),
+    )
+    return net.initialize()
+
+
+@torch.inference_mode()
+def predict_net(module: nn.Module, sequences: Sequences, device: str) -> NDArray[np.float64] | Sequences:
+    """Outputs in the units of y: (n_samples, n_outputs[, n_quantiles]), or Sequences of them for a net per step."""
+    module.eval()
+    dataset = SequenceDataset(sequences, device=device)
+    width = module.encoder.output_size + module.recurrent.output_size
+    outputs, samples = [], []
+    for rows, values, lengths in prediction_batches(dataset, width):
+        raw = module.unscale(module(values, lengths))[: len(rows)].cpu()
+        if module.per_step:
+            raw = raw[valid_steps(values, lengths)[: len(rows)].cpu()]  # (all steps of the batch, n_outputs)
+        outputs.append(raw.numpy())
+        samples.append(rows)
+    values, order = np.concatenate(outputs), np.concatenate(samples)
+    if not module.per_step:
+        restored = np.empty_like(values)
+        restored[order] = values
+        return restored
+    ends = np.empty_like(order)
+    ends[order] = np.cumsum(sequences.lengths[order])
+    return Sequences(values, ends - sequences.lengths, sequences.lengths, align=sequences.align)

@@ -1,0 +1,147 @@
+"""The network behind RNNRegressor and RNNClassifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_rnn.nets.inputs import InputEncoder, fold_segments
+from sklearn_rnn.nets.pooling import Pooling, last_step
+from sklearn_rnn.nets.recurrent import RecurrentLayers
+
+
+class RecurrentNet(nn.Module):
+    """Standardise, embed, fold segments, recur, pool, map to outputs.
+
+    The net holds its own units: means and scales of inputs and outputs are buffers. `forward` gives raw outputs in
+    standardised units, :meth:`unscale` turns them into the units of y. The keyword arguments that made the net stand in
+    `config`, plain values from which an equal net can be built.
+
+    Parameters
+    ----------
+    n_channels, n_outputs : int
+    cell, hidden_size, n_layers, bidirectional, dropout, nonlinearity
+        See :class:`~sklearn_rnn.nets.recurrent.RecurrentLayers`.
+    pooling : {"last", "mean", "max", "attention"}
+    segment_size : int
+        Steps folded into one input of the cell.
+    per_step : bool
+        One output a step instead of one a sequence.
+    n_quantiles : int
+        0, or the number of quantiles of each output: the lowest is an output of its own, each next one adds a positive
+        increment, so that they never cross.
+    log_link : bool
+        Raw outputs are logarithms, as for a rate.
+    anchor : int or None
+        A channel whose last value is added to the outputs.
+    input_mean, input_scale : sequence of float of length n_channels, default=None
+        None does not standardise.
+    output_mean, output_scale : sequence of float of length n_outputs, default=None
+        None does not standardise.
+    missing, categories, embedding_size
+        See :class:`~sklearn_rnn.nets.inputs.InputEncoder`.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_outputs: int,
+        *,
+        cell: str = "gru",
+        hidden_size: int = 64,
+        n_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        nonlinearity: str = "tanh",
+        pooling: str = "last",
+        segment_size: int = 1,
+        per_step: bool = False,
+        n_quantiles: int = 0,
+        log_link: bool = False,
+        anchor: int | None = None,
+        input_mean: Sequence[float] | None = None,
+        input_scale: Sequence[float] | None = None,
+        output_mean: Sequence[float] | None = None,
+        output_scale: Sequence[float] | None = None,
+        missing: Sequence[int] = (),
+        categories: Mapping[int, Sequence[float]] | None = None,
+        embedding_size: int | str = "auto",
+    ) -> None:
+        config = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        super().__init__()
+        self.config: dict[str, Any] = config
+        self.n_outputs, self.n_quantiles = n_outputs, n_quantiles
+        self.segment_size, self.per_step, self.anchor = segment_size, per_step, anchor
+        self.log_link = log_link
+        self.encoder = InputEncoder(
+            input_mean or [0.0] * n_channels,
+            input_scale or [1.0] * n_channels,
+            missing=missing,
+            categories=categories,
+            embedding_size=embedding_size,
+        )
+        self.recurrent = RecurrentLayers(
+            self.encoder.output_size * segment_size,
+            hidden_size,
+            n_layers,
+            cell=cell,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            nonlinearity=nonlinearity,
+        )
+        self.pool = Pooling("last" if per_step else pooling, self.recurrent.output_size, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(self.recurrent.output_size, n_outputs * max(n_quantiles, 1))
+        self.register_buffer("output_mean", torch.tensor(output_mean or [0.0] * n_outputs))
+        self.register_buffer("output_scale", torch.tensor(output_scale or [1.0] * n_outputs))
+
+    def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Raw outputs of sequences that begin at step 0 and are padded behind their last step.
+
+        Parameters
+        ----------
+        values : Tensor of shape (batch, steps, n_channels)
+        lengths : Tensor of int64 of shape (batch,), default=None
+            None where every sequence fills all steps.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_outputs), with steps behind the batch if `per_step`, with quantiles at the end if any
+        """
+        inputs, input_lengths = self.encoder(values), lengths
+        if self.segment_size > 1:
+            inputs, input_lengths = fold_segments(inputs, lengths, self.segment_size)
+        states = self.recurrent(inputs, input_lengths)  # (batch, steps, output_size)
+        if not self.per_step:
+            states = self.pool(states, input_lengths)  # (batch, output_size)
+        raw = self.head(self.dropout(states))
+        if self.n_quantiles:
+            raw = spread_quantiles(raw.unflatten(-1, (self.n_outputs, self.n_quantiles)))
+        if self.anchor is not None:
+            raw = self._add_anchor(raw, values, lengths)
+        return raw
+
+    def unscale(self, raw: Tensor) -> Tensor:
+        """Raw outputs in the units of y, as float64 where the device has it."""
+        dtype = torch.float32 if raw.device.type == "mps" else torch.float64
+        mean, scale = self.output_mean.to(dtype), self.output_scale.to(dtype)
+        if self.n_quantiles:
+            mean, scale = mean[:, None], scale[:, None]
+        raw = raw.to(dtype)
+        return (raw.exp() if self.log_link else raw) * scale + mean
+
+    def _add_anchor(self, raw: Tensor, values: Tensor, lengths: Tensor | None) -> Tensor:
+        channel = torch.nan_to_num(values[:, :, self.anchor])  # (batch, steps)
+        if not self.per_step:
+            channel = last_step(channel, lengths)  # (batch,)
+        offset = channel[..., None] / self.output_scale  # (batch, [steps,] n_outputs)
+        return raw + (offset[..., None] if self.n_quantiles else offset)
+
+
+def spread_quantiles(raw: Tensor) -> Tensor:
+    """Quantiles that never cross: the first as it is, each next one larger by a softplus."""
+    increments = nn.functional.softplus(raw[..., 1:])
+    return torch.cat([raw[..., :1], raw[..., :1] + increments.cumsum(-1)], dim=-1)

@@ -1,0 +1,58 @@
+"""From the states of all steps to one vector a sequence, padding left out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+POOLINGS = ("last", "mean", "max", "attention")
+
+
+class Pooling(nn.Module):
+    """Reduce states (batch, steps, size) to (batch, size) over the valid steps.
+
+    Parameters
+    ----------
+    kind : {"last", "mean", "max", "attention"}
+        "last" takes the state after the newest step, and for the backward half of a bidirectional net the state after
+        the oldest one. "attention" is a weighted mean with learned weights that start equal.
+    size : int
+        Number of features of a state.
+    n_forward : int
+        How many of them belong to the forward direction.
+    """
+
+    def __init__(self, kind: str, size: int, n_forward: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.n_forward = n_forward
+        if kind == "attention":
+            self.score = nn.Linear(size, 1)
+            nn.init.zeros_(self.score.weight)
+            nn.init.zeros_(self.score.bias)
+
+    def forward(self, states: Tensor, lengths: Tensor | None) -> Tensor:
+        if self.kind == "last":
+            newest = last_step(states, lengths)
+            return torch.cat([newest[:, : self.n_forward], states[:, 0, self.n_forward :]], dim=1)
+        valid = valid_steps(states, lengths)[:, :, None]  # (batch, steps, 1)
+        if self.kind == "max":
+            return states.masked_fill(~valid, -torch.inf).amax(dim=1)
+        if self.kind == "mean":
+            return (states * valid).sum(dim=1) / valid.sum(dim=1)
+        weights = self.score(states).masked_fill(~valid, -torch.inf).softmax(dim=1)  # (batch, steps, 1)
+        return (states * weights).sum(dim=1)
+
+
+def last_step(states: Tensor, lengths: Tensor | None) -> Tensor:
+    """The entry of each sequence's own last step, (batch, size)."""
+    if lengths is None:
+        return states[:, -1]
+    return states[torch.arange(len(states), device=states.device), lengths - 1]
+
+
+def valid_steps(states: Tensor, lengths: Tensor | None) -> Tensor:
+    """True where a step belongs to the sequence, (batch, steps)."""
+    if lengths is None:
+        return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+    return torch.arange(states.shape[1], device=states.device) < lengths[:, None]
