@@ -196,7 +196,7 @@ def _calendar_step(spacings: NDArray) -> int | None:
 
 
 def _skips_weekends(dates: pd.DatetimeIndex, spacings: NDArray) -> bool:
-    return bool(spacings.max() >= WEEKEND * DAY and (dates.dayofweek < 5).all())
+    return bool(spacings.max() >= WEEKEND * DAY and (dates.day_of_week < 5).all())
 
 
 def _even_step(spacings: NDArray, kind: str, rounding_error: float = 0) -> Any:
@@ -204,7 +204,7 @@ def _even_step(spacings: NDArray, kind: str, rounding_error: float = 0) -> Any:
     smallest = spacings.min()
     steps = spacings / smallest
     whole = np.rint(steps)
-    steps = np.where(np.abs(steps - whole) * smallest <= rounding_error, whole, steps)
+    steps = np.where(np.abs(steps - whole) * smallest <= rounding_error * whole, whole, steps)
     sizes, counts = np.unique(steps, return_counts=True)
     if (sizes == np.rint(sizes)).all() and counts[0] == counts.max():
         return smallest.item()

@@ -78,13 +78,22 @@ class SequenceNet(NeuralNet):
         A name in SCHEDULES; for any other the learning rate is a callback's matter.
     generator : torch.Generator
         Shuffles the training samples.
+    record_batches : bool
+        Whether the history keeps each batch's loss, which a user's callback may read.
     """
 
     def __init__(
-        self, *args: Any, gradient_clip: float | None, schedule: str, generator: torch.Generator, **kwargs: Any
+        self,
+        *args: Any,
+        gradient_clip: float | None,
+        schedule: str,
+        generator: torch.Generator,
+        record_batches: bool,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.gradient_clip, self.schedule, self.generator = gradient_clip, schedule, generator
+        self.gradient_clip, self.schedule = gradient_clip, schedule
+        self.generator, self.record_batches = generator, record_batches
 
     @property
     def _default_callbacks(self) -> list:
@@ -104,20 +113,21 @@ class SequenceNet(NeuralNet):
     def run_single_epoch(
         self, iterator: Batches | None, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
     ) -> None:
-        """One pass; the loss is added up on the device and read once, at the end."""
+        """One pass; the losses stay on the device and are read once, at the end."""
         if iterator is None:
             return
-        total: Tensor | float = 0.0
+        self._set_training(training)
+        losses, sizes = [], []
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            n_samples = len(batch[0][0])
-            total = total + step["loss"].detach() * n_samples
-            if self.callbacks:  # the user's may read the history of batches
-                self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-                self.history.record_batch(f"{prefix}_batch_size", n_samples)
+            losses.append(step["loss"].detach())
+            sizes.append(len(batch[0][0]))
+            if self.record_batches:
+                self.history.record_batch(f"{prefix}_loss", float(losses[-1]))
+                self.history.record_batch(f"{prefix}_batch_size", sizes[-1])
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        loss = float(total) / len(iterator.dataset)
+        loss = float(np.average(torch.stack(losses).double().cpu().numpy(), weights=sizes))
         if not math.isfinite(loss):
             raise ValueError(
                 f"The {'training' if training else 'validation'} loss became {loss} in epoch {len(self.history)}. "
@@ -132,10 +142,14 @@ class SequenceNet(NeuralNet):
         return step
 
     def train_step_single(self, batch: tuple, **fit_params: Any) -> dict:
-        step = super().train_step_single(batch, **fit_params)
+        inputs, targets = batch
+        outputs = self.infer(inputs)
+        loss = self.get_loss(outputs, targets, X=inputs, training=True)
+        loss.backward()
         if self.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.module_.parameters(), self.gradient_clip)
-        return step
+            weights = self.optimizer_.param_groups[0]["params"]
+            nn.utils.clip_grad_norm_(weights, self.gradient_clip)
+        return {"loss": loss, "y_pred": outputs}
 
     def infer(self, x: tuple[Tensor, Tensor | None], **fit_params: Any) -> Tensor:
         return self.module_(*x)
@@ -220,6 +234,7 @@ def fit_net(
         gradient_clip=settings.gradient_clip,
         schedule=settings.schedule,
         generator=torch.Generator().manual_seed(seed),
+        record_batches=bool(settings.callbacks),
         **options,
     )
     net.initialize()
@@ -267,6 +282,7 @@ def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
         gradient_clip=None,
         schedule="constant",
         generator=torch.Generator(),
+        record_batches=False,
     )
     return net.initialize()
 

@@ -142,7 +142,8 @@ class Sequences:
         """The same sequences over rows of another float type; itself if that changes nothing."""
         if self.dtype == dtype:
             return self
-        return self._with_samples(self.values.astype(dtype), self.starts, self.lengths)
+        with np.errstate(over="ignore"):
+            return self._with_samples(self.values.astype(dtype), self.starts, self.lengths)
 
     def used_rows(self, weights: NDArray | None = None) -> NDArray:
         """How often, or with which summed sample weight, each row occurs in the sequences.
@@ -269,7 +270,7 @@ def _as_positions(positions: ArrayLike, name: str) -> NDArray[np.int64]:
 
 def _rows_of_key(key: tuple) -> Any:
     rows, *rest = key
-    if any(part is not Ellipsis and part != slice(None) for part in rest):
+    if any(part is not Ellipsis and not (isinstance(part, slice) and part == slice(None)) for part in rest):
         raise IndexError(
             "Sequences can be indexed by sample alone: X[rows] or X[rows, ...]. Use np.asarray(X) to index steps "
             "or channels."
@@ -289,7 +290,8 @@ def _to_numeric(X: Any, dtype: DTypeLike, name: str) -> NDArray:
         array = np.asarray(X)
         if array.dtype.kind == "c":
             raise ValueError(f"Complex data not supported: {name} is {array.dtype}. Pass real numbers.")
-        return array.astype(dtype, copy=False)
+        with np.errstate(over="ignore"):  # a number too large becomes inf, which the estimators refuse by name
+            return array.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:
         if "Complex data" in str(error):
             raise

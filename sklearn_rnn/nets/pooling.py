@@ -34,6 +34,8 @@ class Pooling(nn.Module):
     def forward(self, states: Tensor, lengths: Tensor | None) -> Tensor:
         if self.kind == "last":
             newest = last_step(states, lengths)
+            if self.n_forward == states.shape[2]:
+                return newest
             return torch.cat([newest[:, : self.n_forward], states[:, 0, self.n_forward :]], dim=1)
         valid = valid_steps(states, lengths)[:, :, None]  # (batch, steps, 1)
         if self.kind == "max":

@@ -1,0 +1,86 @@
+"""Seconds an epoch of RNNRegressor over those of a hand-written torch loop and of skorch, same net and data.
+
+The loop is what a careful person writes: windows in memory, a permutation, an index, AdamW. The estimator also clips
+gradients, moves the learning rate, records a history and gathers its windows from the series.
+"""
+
+import numpy as np
+import torch
+from _report import benchmark_arguments, interleaved_seconds, median_ratio, print_table
+from skorch import NeuralNetRegressor
+from torch import nn
+
+from sklearn_rnn import RNNRegressor, Sequences
+from sklearn_rnn.nets.recurrent import CELLS
+
+N_WINDOWS, N_STEPS, N_CHANNELS, BATCH_SIZE = 8_192, 48, 8, 128
+
+
+class HandWritten(nn.Module):
+    def __init__(self, cell: str, hidden_size: int) -> None:
+        super().__init__()
+        self.recurrent = CELLS[cell](N_CHANNELS, hidden_size, batch_first=True)
+        self.head = nn.Linear(hidden_size, 1)
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        return self.head(self.recurrent(X)[0][:, -1])
+
+
+def hand_written_epoch(net: nn.Module, X: torch.Tensor, y: torch.Tensor) -> None:
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    for rows in torch.randperm(len(X)).split(BATCH_SIZE):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(net(X[rows]), y[rows]).backward()
+        optimizer.step()
+
+
+def compare(cell: str, hidden_size: int, n_repeats: int) -> dict:
+    rng = np.random.default_rng(0)
+    series = rng.normal(size=(N_WINDOWS + N_STEPS - 1, N_CHANNELS)).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(series, N_STEPS, axis=0).transpose(0, 2, 1).copy()
+    sequences = Sequences(series, np.arange(N_WINDOWS), np.full(N_WINDOWS, N_STEPS))
+    y = rng.normal(size=(N_WINDOWS, 1)).astype(np.float32)
+    n_threads = torch.get_num_threads()
+    ours = RNNRegressor(
+        cell=cell,
+        hidden_size=hidden_size,
+        batch_size=BATCH_SIZE,
+        max_epochs=1,
+        early_stopping=False,
+        n_threads=n_threads,
+        device="cpu",
+    )
+    net, tensors = HandWritten(cell, hidden_size), (torch.from_numpy(windows), torch.from_numpy(y))
+    peer = NeuralNetRegressor(
+        HandWritten(cell, hidden_size),
+        optimizer=torch.optim.AdamW,
+        lr=1e-3,
+        batch_size=BATCH_SIZE,
+        max_epochs=1,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    )
+    seconds = interleaved_seconds(
+        {
+            "loop": lambda: hand_written_epoch(net, *tensors),
+            "ours": lambda: ours.fit(sequences, y),
+            "skorch": lambda: peer.fit(windows, y),
+        },
+        n_repeats,
+    )
+    return {
+        "cell": cell,
+        "hidden": hidden_size,
+        "loop_s": min(seconds["loop"]),
+        "sklearn_rnn/loop": median_ratio(seconds["ours"], seconds["loop"]),
+        "skorch/loop": median_ratio(seconds["skorch"], seconds["loop"]),
+    }
+
+
+if __name__ == "__main__":
+    arguments = benchmark_arguments(__doc__, repeats=7)
+    print_table(
+        [compare(cell, hidden, arguments.repeats) for cell in CELLS for hidden in (32, 64)],
+        arguments.json,
+    )

@@ -1,0 +1,161 @@
+"""Cross-validation in time that keeps targets and windows of the training rows out of the test rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import indexable
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils.validation import _num_samples
+
+from sklearn_rnn._rows import check_has_columns
+from sklearn_rnn._times import read_times
+
+
+class WindowSplit(BaseCrossValidator):
+    """Train on the past, test on what follows it, and leave out the training rows that reach into the test rows.
+
+    The test blocks follow one another at the end of the data. Row ``i`` has a target `horizon` rows ahead, so the rows
+    just before a test block have theirs within it: training on them would leak. With time, the cut is one point in
+    time for all groups, so no group's future teaches another group's past.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        The number of folds, at least 1.
+    n_steps : int, default=1
+        The rows of a window. Only ``purge="windows"`` needs it.
+    horizon : int, default=1
+        How many rows after its own row a target ends. 0 for targets that belong to their own row.
+    test_size : int, default=None
+        The rows of each test block. None takes ``n_rows // (n_splits + 1)``.
+    time : str, default=None
+        The column of a DataFrame with the times, in any order. All lengths then count distinct times, not rows. None
+        takes the rows in the order given.
+    purge : {"targets", "windows"}, default="targets"
+        Which rows before a test block are not trained on: "targets" those whose targets lie in it; "windows" also
+        those whose targets lie in the window of a test row.
+
+    Raises
+    ------
+    ValueError
+        In `split`, if the data are too short, `time` names no column, or a parameter is out of range.
+
+    See Also
+    --------
+    sklearn.model_selection.TimeSeriesSplit : The same without times and with the gap to be worked out by hand.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import WindowSplit
+    >>> for train, test in WindowSplit(n_splits=2, horizon=2).split(np.zeros((9, 1))):
+    ...     print(train, test)
+    [0] [3 4 5]
+    [0 1 2 3] [6 7 8]
+    """
+
+    _parameter_constraints: dict = {
+        "n_splits": [Interval(Integral, 1, None, closed="left")],
+        "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "horizon": [Interval(Integral, 0, None, closed="left")],
+        "test_size": [Interval(Integral, 1, None, closed="left"), None],
+        "time": [str, Integral, None],
+        "purge": [StrOptions({"targets", "windows"})],
+    }
+
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        n_steps: int = 1,
+        horizon: int = 1,
+        test_size: int | None = None,
+        time: str | None = None,
+        purge: str = "targets",
+    ) -> None:
+        self.n_splits = n_splits
+        self.n_steps = n_steps
+        self.horizon = horizon
+        self.test_size = test_size
+        self.time = time
+        self.purge = purge
+
+    def split(
+        self, X: Any, y: ArrayLike | None = None, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Yield the rows to train on and the rows to test on, fold by fold.
+
+        Parameters
+        ----------
+        X : DataFrame, Sequences, array-like or list of length n_rows
+            The rows; a DataFrame if `time` is set.
+        y : array-like of length n_rows, default=None
+            Ignored.
+        groups : array-like of length n_rows, default=None
+            Ignored, with a warning.
+
+        Yields
+        ------
+        train : ndarray of int of shape (n_train,)
+        test : ndarray of int of shape (n_test,)
+        """
+        validate_parameter_constraints(self._parameter_constraints, vars(self), caller_name=type(self).__name__)
+        if groups is not None:
+            warnings.warn(
+                f"{type(self).__name__} ignores groups: with time set, it cuts all groups at the same time.",
+                UserWarning,
+                stacklevel=2,
+            )
+        X, y = indexable(X, y)
+        moments = _moments(X, self.time)
+        gap = self.horizon if self.purge == "targets" else self.horizon + self.n_steps - 1
+        n_moments = int(moments.max(initial=-1)) + 1
+        test_size = self.test_size or n_moments // (self.n_splits + 1)
+        self._check_length(n_moments, test_size, gap)
+        for begin in range(n_moments - self.n_splits * test_size, n_moments, test_size):
+            test = (moments >= begin) & (moments < begin + test_size)
+            yield np.flatnonzero(moments < begin - gap), np.flatnonzero(test)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Give the number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        int
+        """
+        return self.n_splits
+
+    def _check_length(self, n_moments: int, test_size: int, gap: int) -> None:
+        what = "rows" if self.time is None else "distinct times"
+        if test_size == 0:
+            raise ValueError(
+                f"n_splits={self.n_splits} needs at least {self.n_splits + 1} {what}, but X has {n_moments}. Use fewer "
+                "splits or pass more data."
+            )
+        needed = self.n_splits * test_size + gap + 1
+        if n_moments < needed:
+            raise ValueError(
+                f"n_splits={self.n_splits} test blocks of {test_size} {what} and {gap} purged before the first need at "
+                f"least {needed} {what}, but X has {n_moments}. Use fewer splits, a smaller test_size, horizon or "
+                "n_steps, or pass more data."
+            )
+
+
+def _moments(X: Any, time: str | None) -> NDArray[np.intp]:
+    """The rank in time of each row, of shape (n_rows,); rows of the same time share one."""
+    if time is None:
+        return np.arange(_num_samples(X))
+    check_has_columns(X, time, [])
+    return np.unique(read_times(X[time], f"time {time!r}").numbers, return_inverse=True)[1]

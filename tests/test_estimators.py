@@ -1,0 +1,477 @@
+"""RNNRegressor and RNNClassifier beyond scikit-learn's own checks."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import StackingRegressor, VotingRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_split
+
+from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences
+from sklearn_rnn._estimator import automatic_batch_size
+from sklearn_rnn.classifier import stratified_split
+
+TINY = {"hidden_size": 8, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu"}
+
+
+@pytest.fixture
+def series():
+    """Noisy sums of the last two steps, as windows of 6 steps with 2 channels."""
+    values = np.random.default_rng(0).normal(size=(305, 2)).astype(np.float32)
+    X = Sequences(values, np.arange(300), np.full(300, 6))
+    y = np.array([window[-1, 0] + window[-2, 1] for window in X], dtype=float)
+    return X, y
+
+
+# What it learns -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_every_cell_learns_a_sum_over_steps(series, cell):
+    X, y = series
+    model = RNNRegressor(cell=cell, hidden_size=16, max_epochs=40, random_state=0).fit(X[:250], y[:250])
+    assert model.score(X[250:], y[250:]) > 0.9
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber"])
+def test_robust_losses_resist_outliers(series, loss):
+    X, y = series
+    spoiled = y.copy()
+    spoiled[::25] += 100
+    model = RNNRegressor(hidden_size=16, max_epochs=40, loss=loss, random_state=0).fit(X, spoiled)
+    squared = clone(model).set_params(loss="squared_error").fit(X, spoiled)
+    assert np.median(abs(model.predict(X) - y)) < np.median(abs(squared.predict(X) - y)) / 2
+
+
+def test_poisson_predicts_rates_in_units_of_y(series):
+    X, y = series
+    counts = np.random.default_rng(1).poisson(np.exp(y))
+    model = RNNRegressor(hidden_size=16, max_epochs=30, loss="poisson", random_state=0).fit(X, counts)
+    assert (model.predict(X) > 0).all()
+    assert model.predict(X).mean() == pytest.approx(counts.mean(), rel=0.1)
+    assert np.corrcoef(np.log(model.predict(X)), y)[0, 1] > 0.9
+
+
+def test_units_of_x_and_y_do_not_matter(series):
+    X, y = series
+    scaled = Sequences(X.values * np.float32(2**20) + np.float32(2**18), X.starts, X.lengths)
+    plain = RNNRegressor(**TINY).fit(X, y).predict(X)
+    large = RNNRegressor(**TINY).fit(scaled, y * 1e6 + 1e9).predict(scaled)
+    np.testing.assert_allclose((large - 1e9) / 1e6, plain, atol=1e-3)
+
+
+def test_several_outputs_come_back_in_their_shape(series):
+    X, y = series
+    both = RNNRegressor(hidden_size=16, max_epochs=40, random_state=0).fit(X, np.column_stack([y, -2 * y]))
+    assert both.predict(X[:7]).shape == (7, 2)
+    assert both.score(X, np.column_stack([y, -2 * y])) > 0.9
+    assert RNNRegressor(**TINY).fit(X, y).predict(X[:7]).shape == (7,)
+    assert RNNRegressor(**TINY).fit(X, y[:, None]).predict(X[:7]).shape == (7, 1)
+
+
+def test_every_form_of_the_same_input_gives_the_same_model(series):
+    X, y = series
+    dense = np.asarray(X)
+    expected = RNNRegressor(**TINY).fit(X, y).predict(X)
+    for form in (dense, list(dense), dense.reshape(len(dense), -1)):
+        model = RNNRegressor(**TINY, n_channels=2).fit(form, y)
+        np.testing.assert_array_equal(model.predict(form), expected)
+
+
+def test_unequal_lengths_predict_alone_as_in_company():
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(length, 2)).astype(np.float32) for length in rng.integers(1, 30, size=60)]
+    y = np.array([len(x) for x in X]) > 15
+    model = RNNClassifier(hidden_size=8, max_epochs=30, random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.9
+    together = model.predict_proba(X)
+    alone = np.concatenate([model.predict_proba([x]) for x in X])
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+
+
+def test_predictions_have_the_same_bits_alone_and_in_any_batch(series):
+    X, y = series
+    model = RNNRegressor(**TINY).fit(X, y)
+    together = model.predict(X)
+    for rows in ([0], [299], list(range(8, 17)), list(range(299, -1, -1))):
+        np.testing.assert_array_equal(model.predict(X[rows]), together[rows])
+
+
+# Weights, classes -----------------------------------------------------------------------------------------------------
+
+
+def test_class_weights_move_the_decision(series):
+    X, y = series
+    rare = y > 1.5
+    plain = RNNClassifier(**TINY).fit(X, rare)
+    balanced = RNNClassifier(**TINY, class_weight="balanced").fit(X, rare)
+    assert balanced.predict_proba(X)[:, 1].mean() > plain.predict_proba(X)[:, 1].mean() + 0.1
+
+
+def test_samples_of_weight_zero_are_as_absent(series):
+    X, y = series
+    kept = np.arange(len(y)) % 3 > 0
+    weighted = RNNRegressor(**TINY).fit(X, np.where(kept, y, 1e6), sample_weight=kept.astype(float))
+    np.testing.assert_array_equal(weighted.predict(X), RNNRegressor(**TINY).fit(X[kept], y[kept]).predict(X))
+
+
+def test_one_class_is_predicted_with_certainty(series):
+    X, _ = series
+    model = RNNClassifier(**TINY).fit(X, np.full(len(X), "only"))
+    assert set(model.predict(X)) == {"only"}
+    assert (model.predict_proba(X) == 1).all()
+
+
+def test_string_labels_come_back():
+    X = np.array([[0.0, 0, 0], [5, 5, 5]] * 20)
+    model = RNNClassifier(hidden_size=8, max_epochs=20, random_state=0).fit(X, ["low", "high"] * 20)
+    assert model.classes_.tolist() == ["high", "low"]
+    assert model.predict([[0.0, 0, 0], [5, 5, 5]]).tolist() == ["low", "high"]
+
+
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_best_epochs_weights_come_back(series):
+    X, _ = series
+    noise = np.random.default_rng(5).normal(size=len(X))  # nothing to learn, so it overfits
+    model = RNNRegressor(hidden_size=32, early_stopping=True, max_epochs=60, learning_rate=0.02, random_state=0)
+    model.fit(X, noise)
+    losses = model.history_["valid_loss"]
+    assert model.best_epoch_ == losses.idxmin() + 1
+    assert model.n_iter_ == len(losses) < 60
+    held_out = X[-30:]
+    mean, std = noise[:-30].mean(), noise[:-30].std()
+    loss = np.mean(((model.predict(held_out) - noise[-30:]) / std) ** 2)
+    assert loss == pytest.approx(losses.min(), rel=1e-4)
+    assert abs(mean) < std
+
+
+def test_the_last_rows_validate_a_regressor(series):
+    X, y = series
+    changed = y.copy()
+    changed[-30:] = 50.0
+    first = RNNRegressor(**TINY, early_stopping=True).fit(X, y)
+    second = RNNRegressor(**TINY, early_stopping=True).fit(X, changed)
+    np.testing.assert_array_equal(first.history_["train_loss"], second.history_["train_loss"])
+    assert (second.history_["valid_loss"] > 100 * first.history_["valid_loss"]).all()
+
+
+def test_a_stratified_split_keeps_the_shares_of_classes():
+    codes = np.repeat([0, 1, 2], [700, 200, 100])
+    train, held_out = stratified_split(codes, 100, np.random.RandomState(0))
+    assert np.bincount(codes[held_out]).tolist() == [70, 20, 10]
+    assert sorted([*train, *held_out]) == list(range(1000))
+
+
+def test_validation_data_of_ones_own_replace_the_held_out_share(series):
+    X, y = series
+    given = RNNRegressor(**TINY).fit(X[:250], y[:250], X_val=X[250:], y_val=y[250:])
+    assert "valid_loss" in given.history_
+    alone = RNNRegressor(**TINY).fit(X[:250], y[:250])
+    np.testing.assert_array_equal(given.history_["train_loss"], alone.history_["train_loss"])
+
+
+def test_warm_start_goes_on_where_fit_ended(series):
+    X, y = series
+    model = RNNRegressor(**{**TINY, "max_epochs": 15}, warm_start=True).fit(X, y)
+    before = model.history_["train_loss"].iloc[-1]
+    model.fit(X, y)
+    assert model.n_iter_ == 30
+    assert model.history_["train_loss"].iloc[-1] < before
+    assert model.history_["epoch"].tolist() == list(range(1, 31))
+    assert clone(model).set_params(warm_start=False).fit(X, y).n_iter_ == 15
+
+
+def test_partial_fit_adds_an_epoch_a_call(series):
+    X, y = series
+    model = RNNRegressor(**{**TINY, "learning_rate": 0.01})
+    for _ in range(20):
+        model.partial_fit(X, y)
+    assert model.n_iter_ == 20
+    assert model.score(X, y) > 0.8
+
+
+def test_partial_fit_knows_classes_that_come_later(series):
+    X, y = series
+    model = RNNClassifier(**TINY).partial_fit(X[:10], np.zeros(10), classes=[0, 1, 2])
+    model.partial_fit(X[:10], np.full(10, 2))
+    assert model.predict_proba(X).shape == (300, 3)
+    with pytest.raises(ValueError, match="class .*7.* not among"):
+        model.partial_fit(X[:10], np.full(10, 7))
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "plateau", "constant"])
+def test_schedules_move_the_learning_rate_as_named(series, schedule):
+    X, y = series
+    model = RNNRegressor(**{**TINY, "max_epochs": 30}, learning_rate=0.01, schedule=schedule, n_iter_no_change=2)
+    noise = np.random.default_rng(0).normal(size=len(X))
+    model.set_params(early_stopping=False).fit(X[:250], noise[:250], X_val=X[250:], y_val=noise[250:])
+    rates = model.history_["learning_rate"]
+    assert rates.max() <= 0.01 + 1e-9
+    if schedule == "constant":
+        assert (rates == 0.01).all()
+    elif schedule == "one_cycle":
+        assert 5 <= rates.idxmax() <= 11
+        assert rates.iloc[-1] < 1e-3 * rates.max()
+    else:
+        assert rates.is_monotonic_decreasing
+        assert rates.iloc[-1] < 0.01
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", torch.optim.Adagrad])
+def test_optimizers_by_name_or_class(series, optimizer):
+    X, y = series
+    history = RNNRegressor(**{**TINY, "max_epochs": 10}, optimizer=optimizer, learning_rate=0.02).fit(X, y).history_
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+
+
+def test_callbacks_are_skorchs(series):
+    from skorch.callbacks import Callback
+
+    class CountBatches(Callback):
+        n_batches = 0
+
+        def on_batch_end(self, net, training, **kwargs):
+            self.n_batches += training
+            assert net.history[-1, "batches", -1, "train_loss"] > 0
+
+    X, y = series
+    counter = CountBatches()
+    RNNRegressor(**TINY, callbacks=[counter], batch_size=100).fit(X, y)
+    assert counter.n_batches == 9
+
+
+def test_silent_by_default_and_a_table_on_request(series, capfd):
+    X, y = series
+    RNNRegressor(**TINY).fit(X, y).predict(X)
+    assert capfd.readouterr() == ("", "")
+    RNNRegressor(**TINY, verbose=1).fit(X, y)
+    assert "train_loss" in capfd.readouterr().out
+
+
+# Repeatability and state ----------------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_bits_and_leaves_global_generators_alone(series):
+    X, y = series
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002 the legacy generator is what must stay untouched
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = RNNRegressor(**TINY, dropout=0.3).fit(X, y).predict(X)
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert np.array_equal(states[1], np.random.get_state()[1])  # noqa: NPY002
+    torch.manual_seed(4)
+    np.testing.assert_array_equal(first, RNNRegressor(**TINY, dropout=0.3).fit(X, y).predict(X))
+
+
+def test_a_pickle_holds_arrays_and_plain_values_alone(series):
+    X, y = series
+    model = RNNRegressor(**TINY).fit(X, y)
+    data = pickle.dumps(model)
+    assert b"torch" not in data
+    assert b"skorch" not in data
+    again = pickle.loads(data)
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert again.net_.module_.config == model.net_.module_.config
+    pd.testing.assert_frame_equal(again.history_, model.history_)
+    again.partial_fit(X, y)
+
+
+def test_a_model_of_an_absent_device_predicts_here(series):
+    X, y = series
+    model = RNNRegressor(**TINY).fit(X, y)
+    state = {**model.__getstate__(), "device_": "cuda:7"}
+    moved = RNNRegressor()
+    moved.__setstate__(state)
+    np.testing.assert_array_equal(moved.predict(X), model.predict(X))
+    assert moved.device_ != "cuda:7"
+
+
+def test_the_callers_threads_are_restored_even_after_an_error(series):
+    X, y = series
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        RNNRegressor(**TINY).fit(X, y).predict(X)
+        assert torch.get_num_threads() == 2
+        with pytest.raises(ValueError, match="loss became"):
+            RNNRegressor(**{**TINY, "learning_rate": 1e30}, gradient_clip=None).fit(X, y)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_float64_is_float64_throughout(series):
+    X, y = series
+    model = RNNRegressor(**TINY, dtype="float64").fit(X.astype(np.float64), y)
+    assert {weight.dtype for weight in model.net_.module_.state_dict().values()} == {torch.float64}
+
+
+def test_auto_batches_are_powers_of_two():
+    assert [automatic_batch_size(n) for n in (5, 36, 300, 1000, 10**6)] == [5, 8, 16, 32, 128]
+
+
+def test_importing_the_package_leaves_the_users_threads_alone():
+    script = "import torch; torch.set_num_threads(2); import sklearn_rnn; assert torch.get_num_threads() == 2"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+# Through scikit-learn -------------------------------------------------------------------------------------------------
+
+
+def test_sequences_go_through_scikit_learns_tools(series):
+    X, y = series
+    model = RNNRegressor(**TINY)
+    X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    assert isinstance(X_train, Sequences)
+    assert cross_val_predict(model, X, y, cv=3).shape == y.shape
+    voting = VotingRegressor([("a", model), ("b", clone(model).set_params(cell="rnn"))]).fit(X_train, y_train)
+    assert voting.predict(X_test).shape == y_test.shape
+    stacking = StackingRegressor([("a", model)], LinearRegression(), cv=2).fit(X_train, y_train)
+    assert stacking.predict(X_test).shape == y_test.shape
+    scaled = TransformedTargetRegressor(model, func=np.sinh, inverse_func=np.arcsinh).fit(X_train, y_train)
+    assert scaled.predict(X_test).shape == y_test.shape
+
+
+def test_a_search_gives_the_same_scores_in_processes(series):
+    X, y = series
+    grid = {"cell": ["rnn", "gru"], "hidden_size": [4, 8]}
+    searches = [GridSearchCV(RNNRegressor(**TINY), grid, cv=2, n_jobs=n_jobs).fit(X, y) for n_jobs in (1, 2)]
+    scores = [search.cv_results_["mean_test_score"] for search in searches]
+    np.testing.assert_array_equal(*scores)
+
+
+# Bad input ------------------------------------------------------------------------------------------------------------
+
+GOOD_X, GOOD_Y = np.random.default_rng(0).normal(size=(20, 6, 2)), np.arange(20.0)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"cell": "lsmt"}, "'cell' parameter .* must be a str among .*gru"),
+        ({"loss": "mse"}, "'loss' parameter .* must be a str among .*squared_error"),
+        ({"device": "cuda:9"}, r"device is 'cuda:9', but this machine has \['cpu'\]|cuda:0"),
+        ({"hidden_size": 0}, "'hidden_size' parameter .* must be an int in the range"),
+        ({"nonlinearity": "relu"}, "relu' is for cell='rnn' alone, but cell is 'gru'"),
+        ({"learning_rate": 1e30, "gradient_clip": None}, "loss became .* in epoch 1.* Lower learning_rate"),
+        ({"optimizer": "adamx"}, "'optimizer' parameter .* must be a str among .*adamw"),
+    ],
+)
+def test_bad_parameters_are_named_with_what_is_allowed(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        RNNRegressor(**{**TINY, **parameters}).fit(GOOD_X, GOOD_Y)
+
+
+def _with(X, value, position=(3, 2, 1)):
+    X = X.copy()
+    X[position] = value
+    return X
+
+
+BAD_DATA = {
+    "inf": (_with(GOOD_X, np.inf), GOOD_Y, "infinity"),
+    "too large for float32": (_with(GOOD_X, 1e300), GOOD_Y, "infinity or a value too large for float32"),
+    "all NaN": (np.full_like(GOOD_X, np.nan), GOOD_Y, "Sample 0 of X is all NaN"),
+    "a sample all NaN": (_with(GOOD_X, np.nan, 4), GOOD_Y, "Sample 4 of X is all NaN"),
+    "strings": ([["a", "b"], ["c", "d"]], [0.0, 1.0], "could not convert string to float"),
+    "strings in a ragged list": ([["a"], ["c", "d"]], [0.0, 1.0], "Sample 0 of X cannot be read as numbers"),
+    "empty": (np.empty((0, 6, 2)), np.empty(0), "at least one sample"),
+    "no steps": (np.empty((20, 0, 2)), GOOD_Y, "at least one sample, step and channel"),
+    "ragged channels": ([np.ones((3, 2)), np.ones((4, 3))], [0.0, 1.0], "Sample 1 of X has 3 channels, but sample 0"),
+    "y of another length": (GOOD_X, GOOD_Y[:-1], "inconsistent numbers of samples"),
+    "y with NaN": (GOOD_X, _with(GOOD_Y, np.nan, 3), "Input y contains NaN"),
+    "y with inf": (GOOD_X, _with(GOOD_Y, np.inf, 3), "Input y contains infinity"),
+    "no y": (GOOD_X, None, "requires y to be passed"),
+    "y of three dimensions": (GOOD_X, np.ones((20, 2, 2)), "y has shape|Found array with dim 3"),
+    "four dimensions": (np.ones((20, 2, 2, 2)), GOOD_Y, "dim 4|4 dimensions"),
+}
+
+
+@pytest.mark.parametrize(("X", "y", "message"), BAD_DATA.values(), ids=BAD_DATA.keys())
+def test_bad_data_is_refused_before_training_and_an_earlier_fit_stays(X, y, message):
+    model = RNNRegressor(**TINY).fit(GOOD_X, GOOD_Y)
+    before, expected = vars(model).copy(), model.predict(GOOD_X)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y)
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is value for name, value in before.items())
+    np.testing.assert_array_equal(model.predict(GOOD_X), expected)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.zeros(20), "not all zero"),
+        (np.linspace(-1, 5, 20), "must not be negative"),
+        (np.ones(7), r"sample_weight.shape is \(7,\), but must be \(20,\)"),
+        (np.full(20, np.nan), "sample_weight contains NaN"),
+    ],
+)
+def test_bad_weights_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        RNNRegressor(**TINY).fit(GOOD_X, GOOD_Y, sample_weight=weights)
+
+
+def test_other_channels_than_in_fit_are_refused_by_name():
+    names = ["load", "wind"]
+    X = Sequences(np.ones((20, 2)), np.arange(20), np.ones(20, int), channel_names=names)
+    model = RNNRegressor(**TINY).fit(X, GOOD_Y)
+    assert model.feature_names_in_.tolist() == names
+    with pytest.raises(ValueError, match=r"X has 3 channels, but the model was fitted with 2 \(load, wind\)"):
+        model.predict(np.ones((5, 6, 3)))
+    with pytest.raises(ValueError, match="X has the channels wind, load, but the model was fitted with load, wind"):
+        model.predict(Sequences(X.values, X.starts, X.lengths, channel_names=names[::-1]))
+
+
+def test_other_columns_than_in_fit_are_refused():
+    model = RNNRegressor(**TINY).fit(GOOD_X[:, :, 0], GOOD_Y)
+    with pytest.raises(ValueError, match="X has 5 features, but RNNRegressor is expecting 6 features"):
+        model.predict(GOOD_X[:, :5, 0])
+
+
+def test_columns_must_make_whole_steps():
+    with pytest.raises(ValueError, match="X has 6 columns, which is no positive multiple of n_channels=4"):
+        RNNRegressor(**TINY, n_channels=4).fit(GOOD_X[:, :, 0], GOOD_Y)
+
+
+def test_prediction_before_fit_says_so():
+    with pytest.raises(NotFittedError):
+        RNNRegressor().predict("anything at all")
+
+
+def test_half_of_the_validation_data_is_refused():
+    with pytest.raises(ValueError, match="X_val is given without y_val"):
+        RNNRegressor(**TINY).fit(GOOD_X, GOOD_Y, X_val=GOOD_X)
+
+
+def test_early_stopping_needs_a_second_sample():
+    with pytest.raises(ValueError, match="there is 1 sample"):
+        RNNRegressor(**TINY, early_stopping=True).fit(GOOD_X[:1], GOOD_Y[:1])
+
+
+def test_negative_counts_are_refused():
+    with pytest.raises(ValueError, match="loss='poisson' is for counts, but y has a smallest value of -1"):
+        RNNRegressor(**TINY, loss="poisson").fit(GOOD_X, GOOD_Y - 1)
+
+
+def test_a_table_with_a_time_index_is_warned_about():
+    table = pd.DataFrame(GOOD_X[:, :, 0], index=pd.date_range("2020", periods=20)).rename(columns=str)
+    with pytest.warns(UserWarning, match="each of its rows is read as one sequence.*SlidingWindow"):
+        RNNRegressor(**TINY).fit(table, GOOD_Y)
+
+
+def test_a_failing_first_fit_leaves_nothing_behind():
+    model = RNNRegressor(**TINY)
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(GOOD_X[:, :, 0], _with(GOOD_Y, np.nan, 0))
+    assert vars(model) == vars(RNNRegressor(**TINY))

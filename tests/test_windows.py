@@ -1,0 +1,482 @@
+"""Windows against a loop over rows, and against the promise that no row sees its future."""
+
+import pickle
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_rnn import Sequences, SlidingWindow
+from sklearn_rnn.windows import window_bounds
+
+NEIGHBOURS = "a row's window is made of the rows around it"
+
+
+@parametrize_with_checks(
+    [SlidingWindow(n_steps=3), SlidingWindow(n_steps=3, flatten=True)],
+    expected_failed_checks=lambda _: {
+        "check_methods_sample_order_invariance": NEIGHBOURS,
+        "check_methods_subset_invariance": NEIGHBOURS,
+    },
+)
+def test_the_contract_of_scikit_learn_holds(estimator, check):
+    check(estimator)
+
+
+# ---------------------------------------------------------------- windows of rows
+
+
+def windows_by_loop(frame, n_steps, max_gap):
+    """The windows of a frame with columns time, group and channels, row by row."""
+    channels = frame.drop(columns=["time", "group"]).to_numpy(dtype=np.float32)
+    times, groups = frame["time"].tolist(), frame["group"].tolist()
+    windows = []
+    for i in range(len(frame)):
+        past = sorted((times[j], j) for j in range(len(frame)) if groups[j] == groups[i] and times[j] <= times[i])
+        rows = [past[-1][1]]
+        for (time, j), (next_time, _) in zip(past[-2::-1], past[:0:-1], strict=True):
+            if len(rows) == n_steps or (max_gap is not None and next_time - time > max_gap):
+                break
+            rows.insert(0, j)
+        windows.append(channels[rows])
+    return windows
+
+
+def assert_same_windows(windows, expected):
+    assert len(windows) == len(expected)
+    for window, other in zip(windows, expected, strict=True):
+        assert_array_equal(window, other)
+
+
+@st.composite
+def panels(draw, min_rows=3):
+    """Rows of up to three groups in any order, with gaps and missing values."""
+    row = st.tuples(st.integers(0, 20), st.sampled_from("abc"))
+    rows = draw(st.lists(row, min_size=min_rows, max_size=30, unique=True))
+    load = st.one_of(st.just(np.nan), st.integers(-99, 99).map(float))
+    loads = draw(st.lists(load, min_size=len(rows), max_size=len(rows)))
+    return pd.DataFrame({"time": [t for t, _ in rows], "load": loads, "group": [g for _, g in rows]})
+
+
+def longest_group(frame):
+    return int(frame["group"].value_counts().max())
+
+
+def hourly(n_rows, start="2024-01-01", freq="h", **columns):
+    index = pd.date_range(start, periods=n_rows, freq=freq)
+    return pd.DataFrame(columns or {"load": np.arange(float(n_rows))}, index=index)
+
+
+@settings(deadline=None, max_examples=60)
+@given(panels(), st.integers(1, 5), st.sampled_from([None, 1, 2.5, 4]))
+def test_windows_equal_those_of_a_loop_over_rows(frame, n_steps, max_gap):
+    n_steps = min(n_steps, longest_group(frame))
+    window = SlidingWindow(n_steps, time="time", group="group", max_gap=max_gap or 100)
+    assert_same_windows(window.fit_transform(frame), windows_by_loop(frame, n_steps, max_gap))
+
+
+@settings(deadline=None, max_examples=60)
+@given(panels(), panels(min_rows=0), st.integers(1, 5), st.integers(0, 20))
+def test_a_window_never_sees_the_future(frame, other, n_steps, now):
+    """Whatever is appended, changed or dropped after a time, the windows until then stay as they are."""
+    past, later = frame[frame["time"] <= now], other[other["time"] > now]
+    assume(len(past) > 0)
+    n_steps = min(n_steps, longest_group(past))
+    window = SlidingWindow(n_steps, time="time", group="group", max_gap=3)
+    expected = window.fit_transform(past)
+    changed = pd.concat([later.iloc[::2], past, later.iloc[1::2]])
+    among_past = (changed["time"] <= now).to_numpy()
+    assert_same_windows(window.fit_transform(changed)[among_past], expected)
+    assert_same_windows(window.fit(frame).transform(changed)[among_past], expected)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
+@given(panels(min_rows=6), st.integers(1, 5), st.integers(3, 18), st.sampled_from([1, 3, 100]))
+def test_later_rows_have_the_windows_they_would_have_had_in_fit(frame, n_steps, now, max_gap):
+    past, later = frame[frame["time"] <= now], frame[frame["time"] > now]
+    assume(len(past) > 0 and len(later) > 0)
+    n_steps = min(n_steps, longest_group(past))
+    window = SlidingWindow(n_steps, time="time", group="group", max_gap=max_gap)
+    everything = window.fit_transform(frame)
+    assert_same_windows(window.fit(past).transform(later), everything[(frame["time"] > now).to_numpy()])
+
+
+def test_window_bounds_say_where_windows_begin_among_sorted_rows():
+    order, starts, lengths = window_bounds(np.array([0, 1, 0, 0]), np.array([5, 1, 3, 4]), n_steps=2)
+    assert_array_equal(order, [2, 3, 0, 1])
+    assert_array_equal(starts, [1, 3, 0, 0])
+    assert_array_equal(lengths, [2, 1, 1, 2])
+
+
+def test_an_array_becomes_windows_that_share_its_memory():
+    X = np.arange(12, dtype=np.float32).reshape(6, 2)
+    windows = SlidingWindow(3).fit_transform(X)
+    assert isinstance(windows, Sequences)
+    assert np.shares_memory(windows.values, X)
+    assert windows.shape == (6, 3, 2)
+    assert_array_equal(windows[0], X[:1])
+    assert_array_equal(windows[5], X[3:])
+
+
+def test_a_million_windows_need_little_more_than_their_bounds():
+    X = np.zeros((200_000, 8), dtype=np.float32)
+    tracemalloc.start()
+    SlidingWindow(168).fit_transform(X)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    bounds = 2 * 8 * len(X)
+    assert peak < 2 * bounds
+
+
+def test_boolean_and_nullable_columns_are_channels():
+    frame = pd.DataFrame({"open": [True, False], "sold": pd.array([3, None], dtype="Int64"), "price": [1, 2]})
+    windows = SlidingWindow(1).fit_transform(frame)
+    assert windows.channel_names == ("open", "sold", "price")
+    assert_array_equal(windows.values, np.array([[1, 3, 1], [0, np.nan, 2]], dtype=np.float32))
+
+
+def test_several_columns_can_make_a_group():
+    frame = pd.DataFrame({"t": [0, 1, 0, 1], "shop": [1, 1, 1, 2], "item": list("aabb"), "sold": [1.0, 2, 3, 4]})
+    windows = SlidingWindow(2, time="t", group=["shop", "item"]).fit_transform(frame)
+    assert_array_equal(windows.lengths, [1, 2, 1, 1])
+
+
+def test_groups_without_times_take_their_rows_in_the_order_given():
+    frame = pd.DataFrame({"g": list("abab"), "x": [1.0, 2, 3, 4]}, index=list("wxyz"))
+    windows = SlidingWindow(2, group="g").fit_transform(frame)
+    assert_same_windows(windows, [[[1]], [[2]], [[1], [3]], [[2], [4]]])
+
+
+def test_a_categorical_group_is_read_by_its_values():
+    frame = pd.DataFrame({"t": [0, 1], "g": pd.Categorical(["a", "a"], categories=["b", "a"]), "x": [1.0, 2.0]})
+    window = SlidingWindow(2, time="t", group="g").fit(frame)
+    later = pd.DataFrame({"t": [2], "g": ["a"], "x": [3.0]})
+    assert_array_equal(window.transform(later)[0], [[2], [3]])
+
+
+def test_the_users_rows_are_not_changed():
+    frame = hourly(6).sample(frac=1, random_state=0)
+    before = frame.copy()
+    SlidingWindow(2).fit_transform(frame)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+# ---------------------------------------------------------------- times and gaps
+
+
+@pytest.mark.parametrize(
+    ("freq", "expected"),
+    [
+        ("h", "1h"),
+        ("15min", "15min"),
+        ("D", "1D"),
+        ("W", "7D"),
+        ("B", "5D"),
+        ("MS", "31D"),
+        ("ME", "31D"),
+        ("QE", "92D"),
+        ("QS-NOV", "92D"),
+        ("YS", "366D"),
+    ],
+)
+def test_the_limit_of_a_regular_series_is_its_longest_step(freq, expected):
+    window = SlidingWindow(5).fit(hourly(60, freq=freq))
+    assert window.max_gap_ == pd.Timedelta(expected)
+    assert_array_equal(window.transform(hourly(60, freq=freq)).lengths, [1, 2, 3, 4] + [5] * 56)
+
+
+@pytest.mark.parametrize(("freq", "n_rows"), [("h", 8000), ("D", 400), ("B", 300), ("MS", 24), ("YS", 24)])
+def test_the_clock_changes_of_a_time_zone_are_no_gaps(freq, n_rows):
+    index = pd.date_range("2024-01-01", periods=n_rows, freq=freq, tz="Europe/Berlin")
+    windows = SlidingWindow(2).fit_transform(pd.DataFrame({"x": np.zeros(n_rows)}, index=index))
+    assert_array_equal(windows.lengths, [1] + [2] * (n_rows - 1))
+
+
+def test_missing_months_are_gaps():
+    frame = hourly(24, freq="MS").drop(pd.Timestamp("2024-06-01"))
+    window = SlidingWindow(12).fit(frame)
+    assert window.max_gap_ == pd.Timedelta("31D")
+    assert window.transform(frame).lengths[5] == 1
+
+
+def test_a_gap_in_regular_timestamps_cuts_windows():
+    windows = SlidingWindow(4).fit_transform(hourly(8).drop(pd.Timestamp("2024-01-01 03:00")))
+    assert_array_equal(windows.lengths, [1, 2, 3, 1, 2, 3, 4])
+
+
+def test_a_longer_max_gap_bridges_what_the_default_cuts():
+    frame = hourly(8).drop(pd.Timestamp("2024-01-01 03:00"))
+    for max_gap in ["2h", pd.Timedelta(hours=2), np.timedelta64(2, "h"), pd.offsets.Hour(2)]:
+        windows = SlidingWindow(4, max_gap=max_gap).fit_transform(frame)
+        assert_array_equal(windows.lengths, [1, 2, 3, 4, 4, 4, 4])
+
+
+def test_irregular_times_are_counted_in_one_warning():
+    index = pd.to_datetime(["2024-01-01 00:00", "2024-01-01 01:00", "2024-01-01 02:00", "2024-01-01 02:17"])
+    with pytest.warns(UserWarning, match=r"1 of 3 spacings are no multiple of 0 days 01:00:00.*Set max_gap") as caught:
+        window = SlidingWindow(2).fit(pd.DataFrame({"x": range(4)}, index=index))
+    assert len(caught) == 1
+    assert window.max_gap_ is None
+
+
+def test_integer_times_follow_each_other_at_one():
+    window = SlidingWindow(3)
+    frame = pd.DataFrame({"x": [1.0, 2, 3, 4]}, index=[0, 1, 3, 4])
+    assert_array_equal(window.fit_transform(frame).lengths, [1, 2, 1, 2])
+    assert window.max_gap_ == 1
+
+
+def test_integer_times_that_leave_every_row_alone_are_warned_of():
+    with pytest.warns(UserWarning, match="the smallest spacing of the integer times is 10.*Set max_gap=10"):
+        SlidingWindow(2).fit(pd.DataFrame({"x": range(4)}, index=[0, 10, 20, 30]))
+
+
+def test_float_times_are_regular_despite_rounding():
+    frame = pd.DataFrame({"seconds": 0.1 * np.arange(100), "x": np.arange(100.0)}).drop(index=range(50, 80))
+    for max_gap in [None, 0.1]:
+        lengths = SlidingWindow(3, time="seconds", max_gap=max_gap).fit_transform(frame).lengths
+        assert_array_equal(np.flatnonzero(lengths == 1), [0, 50])
+
+
+def test_spacings_are_measured_within_groups():
+    frame = pd.concat([hourly(5).assign(g="a"), hourly(5, start="2024-03-01 00:17").assign(g="b")])
+    assert SlidingWindow(2, group="g").fit(frame).max_gap_ == pd.Timedelta("1h")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.period_range("2024-01", periods=6, freq="M"),
+        pd.timedelta_range("0h", periods=6, freq="h"),
+        pd.Index(pd.date_range("2024-01-01", periods=6).date),
+        pd.date_range("2024-01-01", periods=6, freq="h", unit="s"),
+        pd.Index(range(6), dtype="Int64"),
+    ],
+    ids=lambda times: str(times.dtype),
+)
+@pytest.mark.parametrize("as_column", [False, True])
+def test_times_of_any_kind_put_rows_in_order(times, as_column):
+    frame = pd.DataFrame({"x": range(6)}, index=times)
+    frame = frame.reset_index(names="t") if as_column else frame
+    shuffled = frame.iloc[[3, 0, 5, 1, 2, 4]]
+    windows = SlidingWindow(2, time="t" if as_column else None).fit_transform(shuffled)
+    assert_same_windows(windows, [[[2], [3]], [[0]], [[4], [5]], [[0], [1]], [[1], [2]], [[3], [4]]])
+
+
+def test_time_zones_may_differ_between_rows_and_between_fit_and_transform():
+    utc = pd.date_range("2024-01-01", periods=6, freq="h", tz="UTC")
+    mixed = [utc[0], utc[1].tz_convert("Europe/Berlin"), utc[2].tz_convert("Asia/Tokyo"), utc[3]]
+    window = SlidingWindow(2, time="t").fit(pd.DataFrame({"t": pd.Series(mixed, dtype=object), "x": range(4)}))
+    later = pd.DataFrame({"t": utc[4:].tz_convert("America/New_York"), "x": [4, 5]})
+    assert_same_windows(window.transform(later), [[[3], [4]], [[4], [5]]])
+
+
+def test_an_index_that_is_no_time_leaves_rows_in_their_order():
+    frame = pd.DataFrame({"x": [1.0, 2, 3]}, index=["c", "a", "b"])
+    assert_array_equal(SlidingWindow(3).fit_transform(frame).lengths, [1, 2, 3])
+
+
+# ---------------------------------------------------------------- context
+
+
+def test_the_first_new_rows_have_the_rows_of_fit_as_history():
+    frame = hourly(10)
+    window = SlidingWindow(4).fit(frame[:6])
+    assert_array_equal(window.transform(frame[6:])[0][:, 0], [3, 4, 5, 6])
+
+
+def test_a_single_new_row_has_its_whole_history():
+    frame = hourly(10)
+    assert_array_equal(SlidingWindow(4).fit(frame[:9]).transform(frame[9:])[0][:, 0], [6, 7, 8, 9])
+
+
+def test_rows_after_a_gap_have_no_history_unless_always():
+    frame = hourly(10)
+    first_length = {
+        context: SlidingWindow(4, context=context).fit(frame[:5]).transform(frame[7:]).lengths[0]
+        for context in ["auto", "always", "never"]
+    }
+    assert first_length == {"auto": 1, "always": 4, "never": 1}
+
+
+def test_rows_that_continue_have_no_history_if_never():
+    frame = hourly(10)
+    assert SlidingWindow(4, context="never").fit(frame[:5]).transform(frame[5:]).lengths[0] == 1
+
+
+def test_always_joins_each_group_to_its_own_rows():
+    frame = pd.DataFrame({"t": [0, 1, 0, 1], "g": list("aabb"), "x": [1.0, 2, 3, 4]})
+    later = pd.DataFrame({"t": [9, 5, 9], "g": list("bac"), "x": [6.0, 5, 7]})
+    windows = SlidingWindow(3, time="t", group="g", context="always", max_gap=1).set_params(n_steps=2).fit(frame)
+    assert_same_windows(windows.transform(later), [[[4], [6]], [[2], [5]], [[7]]])
+
+
+def test_arrays_continue_the_rows_of_fit_only_if_always():
+    X = np.arange(6.0)[:, None]
+    lengths = {
+        context: SlidingWindow(3, context=context).fit(X[:3]).transform(X[3:]).lengths.tolist()
+        for context in ["auto", "always", "never"]
+    }
+    assert lengths == {"auto": [1, 2, 3], "always": [3, 3, 3], "never": [1, 2, 3]}
+
+
+@pytest.mark.parametrize("context", ["auto", "always", "never"])
+def test_the_rows_of_fit_themselves_get_the_same_windows_again(context):
+    frame = hourly(8).sample(frac=1, random_state=0)
+    window = SlidingWindow(3, context=context)
+    assert_same_windows(window.fit_transform(frame), window.transform(frame))
+
+
+def test_context_is_a_copy_of_few_rows():
+    X = np.zeros((100, 2), dtype=np.float32)
+    window = SlidingWindow(5).fit(X)
+    X[:] = 7
+    assert len(pickle.dumps(window)) < 3000
+    assert not window._context_values.any()
+
+
+# ---------------------------------------------------------------- lag features
+
+
+def test_lag_features_are_the_dense_windows_side_by_side():
+    X = np.arange(10, dtype=np.float32).reshape(5, 2)
+    lags = SlidingWindow(3, flatten=True).fit_transform(X)
+    assert lags.dtype == np.float32
+    assert_array_equal(lags, np.asarray(SlidingWindow(3).fit_transform(X)).reshape(5, 6))
+
+
+def test_lag_features_of_a_few_rows_keep_their_width():
+    window = SlidingWindow(3, flatten=True).fit(np.arange(5.0)[:, None])
+    assert_array_equal(window.transform([[7.0]]), [[np.nan, np.nan, 7.0]])
+
+
+def test_lag_features_are_named_oldest_first():
+    window = SlidingWindow(2, flatten=True, group="shop").fit(hourly(3, load=1.0, shop="a", temp=2.0))
+    assert window.get_feature_names_out().tolist() == ["load_lag1", "temp_lag1", "load_lag0", "temp_lag0"]
+    assert SlidingWindow(2, flatten=True).fit(np.zeros((3, 1))).get_feature_names_out().tolist() == [
+        "x0_lag1",
+        "x0_lag0",
+    ]
+
+
+def test_windows_have_no_feature_names():
+    window = SlidingWindow(2).fit(np.zeros((3, 1)))
+    with pytest.raises(AttributeError, match="get_feature_names_out"):
+        window.get_feature_names_out()
+
+
+@pytest.mark.parametrize(
+    "regressor", [HistGradientBoostingRegressor(max_iter=2), make_pipeline(SimpleImputer(), Ridge())]
+)
+def test_lag_features_feed_other_regressors_under_pandas_output(regressor):
+    X = hourly(40)
+    with config_context(transform_output="pandas"):
+        model = make_pipeline(SlidingWindow(3, flatten=True), regressor).fit(X, X["load"])
+        assert model.predict(X).shape == (40,)
+
+
+def test_windows_stay_sequences_in_a_pipeline_under_pandas_output():
+    with config_context(transform_output="pandas"):
+        assert isinstance(make_pipeline(SlidingWindow(3)).fit_transform(hourly(9)), Sequences)
+        assert isinstance(make_pipeline(SlidingWindow(3, flatten=True)).fit_transform(hourly(9)), np.ndarray)
+
+
+@pytest.mark.parametrize("copy", [clone, lambda window: pickle.loads(pickle.dumps(window.fit(hourly(9))))])
+def test_copies_make_the_same_windows(copy):
+    window = SlidingWindow(3, max_gap=pd.Timedelta("1h"))
+    assert_same_windows(copy(window).fit_transform(hourly(9)), window.fit_transform(hourly(9)))
+
+
+# ---------------------------------------------------------------- errors
+
+
+FRAME = pd.DataFrame(
+    {"date": pd.date_range("2024-01-01", periods=4), "shop": list("abab"), "sold": [1.0, 2.0, 3.0, 4.0]}
+)
+
+
+@pytest.mark.parametrize(
+    ("window", "X", "message"),
+    [
+        (SlidingWindow(48), hourly(12), r"n_steps is 48, but the longest group has 12 rows"),
+        (SlidingWindow(3, time="date", group="shop"), FRAME, "n_steps is 3, but the longest group has 2 rows"),
+        (SlidingWindow(2, time="day"), FRAME, r"X has no column 'day'. Its columns are \['date', 'shop', 'sold'\]"),
+        (SlidingWindow(2, group=["shop", "item"]), FRAME, "X has no column 'item'"),
+        (SlidingWindow(2, time="date"), np.zeros((3, 1)), r"X is a ndarray, but only a pandas DataFrame has .*'date'"),
+        (SlidingWindow(2, time="date"), FRAME, r"Column 'shop' is .*Name it with time= or group="),
+        (SlidingWindow(2, group="shop"), FRAME, r"Column 'date' is datetime64"),
+        (SlidingWindow(2, time="date"), FRAME[["date"]], "minimum of 1 is required"),
+        (SlidingWindow(2), hourly(0), "minimum of 1 is required"),
+        (SlidingWindow(2, time="date"), FRAME.astype({"date": str}), "time 'date' is .*pd.to_datetime"),
+        (SlidingWindow(2, time="date"), FRAME.assign(date=[pd.NaT] * 4), "time 'date' has no value in row 0"),
+        (SlidingWindow(2, time="sold", group="shop"), FRAME.assign(sold=[1, 2, np.inf, 3]), "infinite in row 2"),
+        (
+            SlidingWindow(2, time="date", group="shop"),
+            FRAME.assign(shop=["a", None, "b", "b"]),
+            "group .* has no value in row 1",
+        ),
+        (SlidingWindow(2), pd.DataFrame({"x": [1, 2]}, index=[7, 7]), r"Time 7 occurs more than once, .*group=.*reset"),
+        (SlidingWindow(2), hourly(4, load=[1, 2, np.inf, 4]), "infinity.*channel 'load', row 2"),
+        (SlidingWindow(2), np.array([[1.0], [1e300], [2.0]]), "too large for float32: channel 0, row 1"),
+        (SlidingWindow(2), pd.DataFrame({"x": [1j, 2]}), "Complex data not supported: column 'x'"),
+        (SlidingWindow(2), FRAME.set_index(["shop", "date"]), r"MultiIndex \['shop', 'date'\]. Call X.reset_index"),
+        (SlidingWindow(2, max_gap=1), hourly(4), "max_gap is 1, but the times are timestamps.*'1h'"),
+        (SlidingWindow(2, max_gap="soon"), hourly(4), "max_gap is 'soon', but the times are timestamps"),
+        (SlidingWindow(2, max_gap="-1h"), hourly(4), "max_gap is '-1h'.*positive"),
+        (SlidingWindow(2, max_gap=pd.offsets.MonthEnd()), hourly(4), "max_gap is <MonthEnd>"),
+        (
+            SlidingWindow(2, max_gap="1h"),
+            pd.DataFrame({"x": [1, 2]}),
+            "times are integers. Set max_gap to a number",
+        ),
+        (SlidingWindow(2, max_gap=1), np.zeros((3, 1)), "X has no times"),
+        (SlidingWindow(0), hourly(4), "'n_steps' parameter"),
+        (SlidingWindow(2, context="maybe"), hourly(4), "'context' parameter"),
+        (SlidingWindow(2, max_gap=0), hourly(4), "'max_gap' parameter"),
+    ],
+)
+def test_bad_input_is_refused_with_what_to_do(window, X, message):
+    with pytest.raises(ValueError, match=message):
+        window.fit(X)
+
+
+def test_the_first_duplicate_is_named_with_its_time_and_group():
+    frame = FRAME.assign(date=FRAME["date"].iloc[[0, 1, 0, 2]].to_numpy())
+    with pytest.raises(
+        ValueError, match=r"Time 2024-01-01 00:00:00 occurs more than once in group 'a', .*Drop or average"
+    ):
+        SlidingWindow(2, time="date", group="shop").fit(frame)
+
+
+def test_duplicates_are_refused_in_transform_too():
+    window = SlidingWindow(2).fit(hourly(4))
+    with pytest.raises(ValueError, match="occurs more than once"):
+        window.transform(hourly(4).iloc[[1, 1]])
+
+
+def test_other_columns_than_in_fit_are_refused():
+    window = SlidingWindow(2).fit(hourly(4))
+    with pytest.raises(ValueError, match="feature names should match"):
+        window.transform(hourly(4, price=1.0))
+
+
+def test_another_kind_of_times_than_in_fit_is_refused():
+    window = SlidingWindow(2).fit(hourly(4))
+    with pytest.raises(ValueError, match="times of X are integers, but the transformer was fitted with timestamps"):
+        window.transform(hourly(4).reset_index(drop=True))
+
+
+def test_rows_without_times_may_follow_a_fit_with_times():
+    window = SlidingWindow(2).fit(pd.DataFrame(np.zeros((4, 1))))
+    assert_array_equal(window.transform(np.zeros((3, 1))).lengths, [1, 2, 2])
