@@ -22,6 +22,7 @@ from sklearn_rnn._device import limited_threads, resolve_device
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._parameters import check_shared_parameters
 from sklearn_rnn._statistics import channel_statistics, first_infinite
+from sklearn_rnn._targets import with_values
 from sklearn_rnn._training import SequenceNet, TrainingSettings, fit_net, freeze_net, predict_net, restore_net
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences, as_sequences, is_ragged
@@ -103,6 +104,7 @@ class RecurrentEstimator(BaseEstimator):
         if weights is not None and not weights.all():
             kept = np.flatnonzero(weights)
             sequences, targets, weights = sequences[kept], targets[kept], weights[kept]
+        self._check_longest(sequences)
         held_out = self._check_validation(validation, sequences)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         stop_early = not one_pass and self._stops_early(len(sequences), held_out is not None)
@@ -130,6 +132,8 @@ class RecurrentEstimator(BaseEstimator):
             old = self.net_
             return copy.deepcopy(old.module_), copy.deepcopy(old.criterion_), old.optimizer_.state_dict()["state"]
         mean, scale, missing = channel_statistics(sequences, weights)
+        categorical = self._categorical_channels(sequences)
+        missing[categorical] = False
         module = RecurrentNet(
             sequences.n_channels,
             cell=self.cell,
@@ -143,21 +147,27 @@ class RecurrentEstimator(BaseEstimator):
             input_mean=rounded(mean, self.dtype),
             input_scale=rounded(scale, self.dtype),
             missing=np.flatnonzero(missing).tolist(),
+            categories={channel: _codes(sequences, channel) for channel in categorical},
+            embedding_size=self.embedding_size,
+            per_step=self.per_step,
             **self._output_config(sequences, targets, weights),
         )
-        return module.to(getattr(torch, self.dtype)), self._make_criterion().to(getattr(torch, self.dtype)), None
+        dtype = getattr(torch, self.dtype)
+        return module.to(dtype), self._make_criterion(targets).to(dtype), None
 
     def _make_dataset(
         self, module: RecurrentNet, sequences: Sequences, targets: Any, weights: NDArray | None, device: str
     ) -> SequenceDataset:
         dtype = getattr(torch, self.dtype)
+        values = self._in_net_units(targets.values if self.per_step else targets, module)
+        scaled: torch.Tensor | SequenceDataset
+        if self.per_step:
+            scaled = SequenceDataset(with_values(targets, values.astype(self.dtype)), device=device)
+        else:
+            scaled = torch.from_numpy(values).to(dtype)
         # Weights with mean 1 make the loss of a batch an estimate of the weighted loss.
-        scaled = None if weights is None else torch.from_numpy(weights / weights.mean()).to(dtype)
-        return SequenceDataset(sequences, self._scale_targets(module, targets, device), scaled, device=device)
-
-    def _scale_targets(self, module: RecurrentNet, targets: NDArray, device: str) -> torch.Tensor:
-        mean, scale = (buffer.double().cpu().numpy() for buffer in (module.output_mean, module.output_scale))
-        return torch.from_numpy((targets - mean) / scale).to(getattr(torch, self.dtype))
+        relative = None if weights is None else torch.from_numpy(weights / weights.mean()).to(dtype)
+        return SequenceDataset(sequences, scaled, relative, device=device)
 
     def _settings(self, n_samples: int, stop_early: bool, device: str, one_pass: bool) -> TrainingSettings:
         batch_size = automatic_batch_size(n_samples) if self.batch_size == "auto" else min(self.batch_size, n_samples)
@@ -205,12 +215,16 @@ class RecurrentEstimator(BaseEstimator):
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         """y as float64 of shape (n_samples, n_targets)."""
 
+    def _in_net_units(self, values: NDArray[np.float64], module: RecurrentNet) -> NDArray[np.float64]:
+        """Targets as the loss compares them with the net's raw outputs."""
+        return values
+
     @abstractmethod
     def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:
         """The arguments of RecurrentNet that depend on the targets, n_outputs among them."""
 
     @abstractmethod
-    def _make_criterion(self) -> Criterion:
+    def _make_criterion(self, targets: Any) -> Criterion:
         """The loss."""
 
     @abstractmethod
@@ -268,6 +282,30 @@ class RecurrentEstimator(BaseEstimator):
                 f"X has {sequences.n_channels} channels, but the model was fitted with {expected}{which}. Pass the "
                 "same channels."
             )
+
+    def _check_longest(self, sequences: Sequences) -> None:
+        longest = sequences.shape[1]
+        if self.segment_size > longest:
+            raise ValueError(
+                f"segment_size is {self.segment_size}, but the longest sequence of X has {longest} steps. Choose a "
+                "segment_size that is no longer than the sequences."
+            )
+
+    def _categorical_channels(self, sequences: Sequences) -> list[int]:
+        """Positions of the channels that hold codes, their codes checked."""
+        chosen = self.categorical_features
+        if chosen is None or (isinstance(chosen, str) and chosen == "from_dtype"):
+            channels = list(sequences.categorical) if chosen is not None else []
+        else:
+            channels = channel_positions(np.asarray(chosen), sequences, "categorical_features")
+        for channel in channels:
+            largest = np.nanmax(np.abs(sequences.values[:, channel]), initial=0)
+            if self.dtype == "float32" and largest >= 2**24:
+                raise ValueError(
+                    f"categorical_features names channel {channel}, which has the code {largest:.0f}, but float32 "
+                    "holds integers exactly up to 16,777,215. Number the categories from 0, or use dtype='float64'."
+                )
+        return channels
 
     def _check_weights(self, sample_weight: ArrayLike | None, targets: Any) -> NDArray[np.float64] | None:
         if sample_weight is None:
@@ -356,6 +394,27 @@ class RecurrentEstimator(BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.non_deterministic = self.random_state is None
         return tags
+
+
+def channel_positions(chosen: NDArray, sequences: Sequences, parameter: str) -> list[int]:
+    """Channels by position, name or mask as sorted positions; ValueError names what there is."""
+    names, n_channels = sequences.channel_names, sequences.n_channels
+    there = f"{n_channels} channels" + (f" ({', '.join(names)})" if names else " without names")
+    if chosen.dtype == bool and chosen.shape == (n_channels,):
+        return np.flatnonzero(chosen).tolist()
+    if chosen.dtype.kind in "iu" and ((chosen >= -n_channels) & (chosen < n_channels)).all():
+        return sorted({int(position) % n_channels for position in chosen})
+    if chosen.size == 0:
+        return []
+    if chosen.dtype.kind in "OUT" and names and set(map(str, chosen)) <= set(names):
+        return sorted(names.index(str(name)) for name in set(chosen))
+    raise ValueError(f"{parameter} is {chosen.tolist()}, but X has {there}. Name channels that are there.")
+
+
+def _codes(sequences: Sequences, channel: int) -> list[float]:
+    """The sorted codes of a channel that sequences use."""
+    codes = np.unique(sequences.values[sequences.used_rows() > 0, channel])
+    return codes[~np.isnan(codes)].astype(np.float64).tolist()
 
 
 def automatic_batch_size(n_samples: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,14 +29,29 @@ class Criterion(nn.Module):
         For "quantile".
     label_smoothing : float
         For the two cross entropies.
+    class_weights : sequence of float or None
+        A factor for the loss of each class, for "cross_entropy".
     """
 
-    def __init__(self, kind: str, *, quantiles: tuple[float, ...] = (), label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        kind: str,
+        *,
+        quantiles: Sequence[float] = (),
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
-        self.config = {"kind": kind, "quantiles": quantiles, "label_smoothing": label_smoothing}
+        self.config = {
+            "kind": kind,
+            "quantiles": quantiles,
+            "label_smoothing": label_smoothing,
+            "class_weights": class_weights,
+        }
         self.kind = kind
         self.label_smoothing = label_smoothing
-        self.register_buffer("quantiles", torch.tensor(quantiles), persistent=False)
+        self.register_buffer("quantiles", torch.tensor(quantiles))
+        self.register_buffer("class_weights", None if class_weights is None else torch.tensor(class_weights))
 
     def forward(self, raw: Tensor, target: Tensor) -> Tensor:
         """Loss of each target: raw (..., n_targets or n_classes or n_targets, n_quantiles) to (..., n_targets)."""
@@ -55,11 +70,10 @@ class Criterion(nn.Module):
         return torch.maximum(self.quantiles * error, (self.quantiles - 1) * error).mean(-1)
 
     def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
-        n_classes = logits.shape[-1]
+        codes = target.reshape(-1).long()
         losses = nn.functional.cross_entropy(
-            logits.reshape(-1, n_classes),
-            target.reshape(-1).long(),
-            reduction="none",
-            label_smoothing=self.label_smoothing,
+            logits.reshape(-1, logits.shape[-1]), codes, reduction="none", label_smoothing=self.label_smoothing
         )
+        if self.class_weights is not None:
+            losses = losses * self.class_weights[codes]
         return losses.view(target.shape)

@@ -23,6 +23,9 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "pooling": [StrOptions(set(POOLINGS))],
     "segment_size": [Interval(Integral, 1, None, closed="left")],
     "n_channels": [Interval(Integral, 1, None, closed="left")],
+    "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+    "embedding_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "per_step": ["boolean"],
     "optimizer": [StrOptions(set(OPTIMIZERS)), type],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
     "schedule": [StrOptions({*SCHEDULES, "plateau"})],
@@ -45,7 +48,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 _NETWORK = """\
 cell : {"gru", "lstm", "rnn"}, default="gru"
-        The recurrent cell. LSTM and GRU remember over hundreds of steps; the plain RNN is the quickest.
+        The recurrent cell. LSTM and GRU remember over hundreds of steps, the plain RNN over tens.
     hidden_size : int, default=64
         Features of the cell's state.
     n_layers : int, default=1
@@ -63,7 +66,16 @@ cell : {"gru", "lstm", "rnn"}, default="gru"
         Steps that are folded into one input of the cell, counted from the end of each sequence. Long sequences train
         faster and better in segments, such as 24 for hourly data (Lin et al. 2023, SegRNN).
     n_channels : int, default=1
-        How many numbers make one step of a 2-D X; every other X says so by its shape."""
+        How many numbers make one step of a 2-D X; every other X says so by its shape.
+    categorical_features : array-like of int, str or bool, "from_dtype" or None, default="from_dtype"
+        Channels that hold codes of categories or tokens, by position, name or mask. Each code gets a learned vector;
+        codes not seen in fit share a row of zeros. "from_dtype" takes the channels that SlidingWindow made from
+        categorical columns and those of SequenceVectorizer.
+    embedding_size : int or "auto", default="auto"
+        Length of those vectors; "auto" takes 1.6 * n_codes ** 0.56, at most 64.
+    per_step : bool, default=False
+        Whether y has one target for every step, given as a list of arrays, as Sequences, or as an array padded with
+        NaN; predictions come back in the same form."""
 
 _TRAINING = """\
 optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optimizer class, default="adamw"
@@ -140,6 +152,11 @@ def check_shared_parameters(estimator: Any) -> None:
     """What the table of single parameters cannot say."""
     if estimator.nonlinearity == "relu" and estimator.cell != "rnn":
         raise ValueError(
-            f"nonlinearity='relu' is for cell='rnn' alone, but cell is {estimator.cell!r}, whose gates are fixed. Leave "
+            f"nonlinearity='relu' is for cell='rnn' alone, but cell is {estimator.cell!r}. Leave "
             "nonlinearity at 'tanh' or choose cell='rnn'."
+        )
+    if estimator.per_step and (estimator.segment_size > 1 or estimator.pooling != "last"):
+        raise ValueError(
+            f"per_step=True gives every step its own output, but segment_size is {estimator.segment_size} and pooling "
+            f"is {estimator.pooling!r}, which join steps. Leave them at 1 and 'last'."
         )

@@ -7,18 +7,26 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
+from scipy.sparse import issparse
+from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d, compute_sample_weight
+from sklearn.metrics import accuracy_score
+from sklearn.utils import (
+    Tags,
+    assert_all_finite,
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+    compute_class_weight,
+)
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from sklearn_rnn._estimator import RecurrentEstimator, random_split, tail_split
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
-from sklearn_rnn.nets import RecurrentNet
+from sklearn_rnn._targets import flat_steps, form_of, in_form, read_step_labels, with_values
 from sklearn_rnn.sequences import Sequences
 
 
@@ -26,7 +34,8 @@ from sklearn_rnn.sequences import Sequences
 class RNNClassifier(ClassifierMixin, RecurrentEstimator):
     """Classification of sequences by a recurrent net: plain RNN, LSTM or GRU.
 
-    Inputs are standardised inside the net. Sequences may have unequal lengths and missing values.
+    Inputs are standardised inside the net. Sequences may have unequal lengths and missing values. y may also be a
+    binary matrix (n_samples, n_labels), several labels a sample (multilabel), or have a label for every step.
 
     Parameters
     ----------
@@ -37,7 +46,8 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         Share of each label's probability that is spread over all classes (Szegedy et al. 2016).
     {training}
     validation_split : {"stratified", "tail", "random"}, default="stratified"
-        Which samples are held out: the same share of each class, the last ones, or any.
+        Which samples are held out: the same share of each class, the last ones, or any. Labels by step and several
+        labels a sample are not stratified.
     {machine}
 
     Attributes
@@ -84,6 +94,9 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         pooling: str = "last",
         segment_size: int = 1,
         n_channels: int = 1,
+        categorical_features: Any = "from_dtype",
+        embedding_size: int | str = "auto",
+        per_step: bool = False,
         class_weight: Mapping | str | None = None,
         label_smoothing: float = 0.0,
         optimizer: Any = "adamw",
@@ -115,6 +128,9 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         self.pooling = pooling
         self.segment_size = segment_size
         self.n_channels = n_channels
+        self.categorical_features = categorical_features
+        self.embedding_size = embedding_size
+        self.per_step = per_step
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
         self.optimizer = optimizer
@@ -160,8 +176,8 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         self._fit_one_pass(X, y, sample_weight, classes)
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Predict the probability of each class.
+    def predict_proba(self, X: Any) -> Any:
+        """Predict the probability of each class, or of each label where a sample may have several.
 
         Parameters
         ----------
@@ -171,12 +187,15 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            In the order of `classes_`; with `per_step` in the form of y, a vector for each step.
         """
-        return softmax(self._predict_outputs(X), axis=1)
+        outputs = self._predict_outputs(X)
+        if self.per_step:
+            return in_form(softmax(outputs.values, axis=1), outputs, self._y_form)
+        return expit(outputs) if self._is_multilabel else softmax(outputs, axis=1)
 
-    def predict(self, X: Any) -> NDArray:
-        """Predict the most probable class.
+    def predict(self, X: Any) -> Any:
+        """Predict the most probable class, or the labels that are more probable than not.
 
         Parameters
         ----------
@@ -185,52 +204,107 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            With `per_step` in the form of y: a class for each step.
         """
-        most_probable = self._predict_outputs(X).argmax(axis=1)
-        return self.classes_[most_probable]
+        outputs = self._predict_outputs(X)
+        if self.per_step:
+            return in_form(self.classes_[outputs.values.argmax(axis=1)], outputs, self._y_form)
+        if self._is_multilabel:
+            return (outputs > 0).astype(int)
+        return self.classes_[outputs.argmax(axis=1)]
 
-    def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> NDArray[np.float64]:
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy, over all steps where there is a class for each.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        float
+        """
+        if not self.per_step:
+            return super().score(X, y, sample_weight)
+        outputs = self._predict_outputs(X)
+        predicted = self.classes_[outputs.values.argmax(axis=1)]
+        weights = None if sample_weight is None else np.repeat(sample_weight, outputs.lengths)
+        return accuracy_score(
+            flat_steps(y, outputs), np.concatenate(in_form(predicted, outputs, "list")), sample_weight=weights
+        )
+
+    def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        assert_all_finite(np.asarray(y), input_name="y")
-        check_classification_targets(y)
-        labels = column_or_1d(y, warn=True)
-        check_consistent_length(sequences, labels)
+        labels, layout = read_step_labels(y, sequences) if self.per_step else (y, None)
+        assert_all_finite(np.asarray(labels), input_name="y")
+        check_classification_targets(labels)
+        is_multilabel = layout is None and type_of_target(labels) == "multilabel-indicator"
+        if reset or not hasattr(self, "_is_multilabel"):
+            self._is_multilabel, self._y_form = is_multilabel, form_of(y)
+        if self._is_multilabel:
+            return self._check_labels_matrix(labels, sequences, reset)
+        labels = column_or_1d(labels, warn=True)
+        if layout is None:
+            check_consistent_length(sequences, labels)
         if reset:
             self.classes_ = np.unique(labels)
         codes = np.searchsorted(self.classes_, labels).clip(max=len(self.classes_) - 1)
         unknown = self.classes_[codes] != labels
         if unknown.any():
             raise ValueError(
-                f"y has the class {labels[unknown][0]!r}, which is not among the model's classes {list(self.classes_)}. "
-                "Name all classes in the first call, or fit anew with warm_start=False."
+                f"y has the class {labels[unknown][0]!r}, which is not among the model's classes "
+                f"{self.classes_.tolist()}. Name all classes in the first call, or fit anew with warm_start=False."
             )
-        return codes[:, None].astype(np.float64)
+        targets = codes[:, None].astype(np.float64)
+        return targets if layout is None else with_values(layout, targets)
 
-    def _check_weights(self, sample_weight: ArrayLike | None, targets: NDArray) -> NDArray[np.float64] | None:
-        weights = super()._check_weights(sample_weight, targets)
-        if self.class_weight is None:
-            return weights
-        by_class = compute_sample_weight(self.class_weight, self.classes_[targets[:, 0].astype(int)])
-        return by_class if weights is None else weights * by_class
+    def _check_labels_matrix(self, y: Any, sequences: Sequences, reset: bool) -> NDArray[np.float64]:
+        matrix = check_array(y, accept_sparse=True, dtype=np.float64, input_name="y")
+        matrix = matrix.toarray() if issparse(matrix) else matrix
+        check_consistent_length(sequences, matrix)
+        if self.class_weight is not None:
+            raise ValueError("class_weight is for one class a sample, but y is a matrix of labels. Use sample_weight.")
+        if reset:
+            self.classes_ = np.arange(matrix.shape[1])
+        if matrix.shape[1] != len(self.classes_):
+            raise ValueError(f"y has {matrix.shape[1]} labels, but {len(self.classes_)} are expected.")
+        return matrix
 
-    def _output_config(self, sequences: Sequences, targets: NDArray, weights: NDArray | None) -> dict[str, Any]:
+    def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:
         return {"n_outputs": len(self.classes_)}
 
-    def _make_criterion(self) -> Criterion:
-        return Criterion("cross_entropy", label_smoothing=self.label_smoothing)
+    def _make_criterion(self, targets: Any) -> Criterion:
+        if self._is_multilabel:
+            return Criterion("binary_cross_entropy", label_smoothing=self.label_smoothing)
+        return Criterion(
+            "cross_entropy", label_smoothing=self.label_smoothing, class_weights=self._class_weights(targets)
+        )
 
-    def _scale_targets(self, module: RecurrentNet, targets: NDArray, device: str) -> torch.Tensor:
-        return torch.from_numpy(targets[:, 0].astype(np.int64))[:, None]
+    def _class_weights(self, targets: Any) -> list[float] | None:
+        """A factor for each class, 1 on average over the training targets."""
+        if self.class_weight is None:
+            return None
+        codes = (targets.values if self.per_step else targets)[:, 0].astype(int)
+        seen = np.unique(codes)
+        factors = np.ones(len(self.classes_))
+        factors[seen] = compute_class_weight(self.class_weight, classes=self.classes_[seen], y=self.classes_[codes])
+        return (factors / factors[codes].mean()).tolist()
 
     def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
         n_held_out = self._n_held_out(len(targets))
         if self.validation_split == "tail":
             return tail_split(len(targets), n_held_out)
-        if self.validation_split == "random":
+        if self.validation_split == "random" or self.per_step or self._is_multilabel:
             return random_split(len(targets), n_held_out, random)
         return stratified_split(targets[:, 0], n_held_out, random)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
 
 def stratified_split(codes: NDArray, n_held_out: int, random: np.random.RandomState) -> tuple[NDArray, NDArray]:

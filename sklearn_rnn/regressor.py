@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import Tags, check_array, check_consistent_length
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
 
-from sklearn_rnn._estimator import RecurrentEstimator, random_split, rounded, tail_split
+from sklearn_rnn._estimator import RecurrentEstimator, channel_positions, random_split, rounded, tail_split
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
-from sklearn_rnn._statistics import target_statistics
+from sklearn_rnn._statistics import channel_statistics, target_statistics
+from sklearn_rnn._targets import flat_steps, form_of, in_form, read_step_labels, with_values
+from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
+
+
+def _predicts_quantiles(estimator: Any) -> bool:
+    if estimator.loss != "quantile":
+        raise AttributeError(f"predict_quantiles needs loss='quantile', but loss is {estimator.loss!r}.")
+    return True
 
 
 @document_shared_parameters
@@ -27,9 +39,15 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     Parameters
     ----------
     {network}
-    loss : {"squared_error", "absolute_error", "huber", "poisson"}, default="squared_error"
+    loss : {"squared_error", "absolute_error", "huber", "poisson", "quantile"}, default="squared_error"
         What training minimises, on standardised targets. "poisson" is for counts: y is not negative and the net gives
-        the logarithm of its rate.
+        the logarithm of its rate. "quantile" is the pinball loss of `quantiles`.
+    quantiles : sequence of float in (0, 1) or None, default=None
+        For loss="quantile": increasing levels with 0.5 among them, which `predict` gives; None is (0.1, 0.5, 0.9).
+        One net gives all, and they never cross.
+    anchor : int, str or None, default=None
+        A channel, by position or name, whose last value the net adds to its output, so that it learns the change. With
+        the target's own history as a channel this makes a forecast at least as good as persistence easy to learn.
     {training}
     validation_split : {"tail", "random"}, default="tail"
         Which samples are held out: the last ones, as befits a time series, or any.
@@ -62,7 +80,9 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
 
     _parameter_constraints = {
         **CONSTRAINTS,
-        "loss": [StrOptions(set(REGRESSION_LOSSES))],
+        "loss": [StrOptions({*REGRESSION_LOSSES, "quantile"})],
+        "quantiles": ["array-like", None],
+        "anchor": [Integral, str, None],
         "validation_split": [StrOptions({"tail", "random"})],
     }
 
@@ -78,7 +98,12 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         pooling: str = "last",
         segment_size: int = 1,
         n_channels: int = 1,
+        categorical_features: Any = "from_dtype",
+        embedding_size: int | str = "auto",
+        per_step: bool = False,
         loss: str = "squared_error",
+        quantiles: Sequence[float] | None = None,
+        anchor: int | str | None = None,
         optimizer: Any = "adamw",
         learning_rate: float = 0.005,
         schedule: str = "one_cycle",
@@ -108,7 +133,12 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         self.pooling = pooling
         self.segment_size = segment_size
         self.n_channels = n_channels
+        self.categorical_features = categorical_features
+        self.embedding_size = embedding_size
+        self.per_step = per_step
         self.loss = loss
+        self.quantiles = quantiles
+        self.anchor = anchor
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = schedule
@@ -144,8 +174,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         self._fit_one_pass(X, y, sample_weight)
         return self
 
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """Predict targets.
+    def predict(self, X: Any) -> Any:
+        """Predict targets; the median where the loss is "quantile".
 
         Parameters
         ----------
@@ -155,46 +185,109 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            As y was in fit.
+            As y was in fit; with `per_step` the form of y: Sequences, list of arrays or array padded with NaN.
         """
         outputs = self._predict_outputs(X)
-        return outputs[:, 0] if self._y_is_1d else outputs
+        values = outputs.values if self.per_step else outputs
+        if self._levels is not None:
+            values = values[..., self._levels.index(0.5)]
+        if self._y_is_flat:
+            values = values[:, 0]
+        return in_form(values, outputs, self._y_form) if self.per_step else values
 
-    def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> NDArray[np.float64]:
+    @available_if(_predicts_quantiles)
+    def predict_quantiles(self, X: Any) -> NDArray[np.float64]:
+        """Predict the quantiles.
+
+        Parameters
+        ----------
+        X : Sequences or array-like
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs, n_quantiles)
+            Increasing along the last axis.
+        """
+        return self._predict_outputs(X)
+
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination of the predictions, over all steps where there is a target a step.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        float
+        """
+        if not self.per_step:
+            return super().score(X, y, sample_weight)
+        sequences = self._check_X(X, reset=False)
+        weights = None if sample_weight is None else np.repeat(sample_weight, sequences.lengths)
+        return r2_score(flat_steps(y, sequences), flat_steps(self.predict(sequences), sequences), sample_weight=weights)
+
+    def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        targets = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        if reset:
+            self._levels = check_quantiles(self.loss, self.quantiles, self.per_step)
+        labels, layout = read_step_labels(y, sequences) if self.per_step else (y, None)
+        targets = check_array(labels, ensure_2d=False, dtype=np.float64, input_name="y")
         if targets.ndim not in (1, 2):
             raise ValueError(f"y has shape {targets.shape}, but must be (n_samples,) or (n_samples, n_outputs).")
-        check_consistent_length(sequences, targets)
+        if not self.per_step:
+            check_consistent_length(sequences, targets)
         if self.loss == "poisson" and ((targets < 0).any() or not targets.any(axis=0).all()):
             raise ValueError(
                 f"loss='poisson' is for counts, but y has a smallest value of {targets.min():g}. Pass y that is not "
                 "negative and not all zero, or choose another loss."
             )
+        n_outputs = targets.shape[1] if targets.ndim == 2 else 1
         if reset:
-            self._y_is_1d = targets.ndim == 1
-            self._n_outputs = targets.shape[1] if targets.ndim == 2 else 1
+            self._y_is_flat, self._n_outputs, self._y_form = targets.ndim == 1, n_outputs, form_of(y)
+        if n_outputs != self._n_outputs:
+            raise ValueError(f"y has {n_outputs} outputs, but {self._n_outputs} are expected. Pass as many as before.")
         targets = targets[:, None] if targets.ndim == 1 else targets
-        if targets.shape[1] != self._n_outputs:
-            raise ValueError(
-                f"y has {targets.shape[1]} outputs, but {self._n_outputs} are expected. Pass as many as before."
-            )
-        return targets
+        return targets if layout is None else with_values(layout, targets)
 
-    def _output_config(self, sequences: Sequences, targets: NDArray, weights: NDArray | None) -> dict[str, Any]:
-        mean, scale = target_statistics(targets, weights)
+    def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:
+        anchor = None if self.anchor is None else self._anchor_channel(sequences)
+        if self.per_step:
+            mean, scale, _ = channel_statistics(targets, weights)
+        elif anchor is not None:
+            mean, scale = target_statistics(targets - last_values(sequences, anchor)[:, None], weights)
+        else:
+            mean, scale = target_statistics(targets, weights)
         if self.loss == "poisson":
             mean, scale = np.zeros_like(mean), mean
         return {
-            "n_outputs": targets.shape[1],
+            "n_outputs": self._n_outputs,
+            "n_quantiles": len(self._levels or ()),
+            "anchor": anchor,
             "log_link": self.loss == "poisson",
             "output_mean": rounded(mean, self.dtype),
             "output_scale": rounded(scale, self.dtype),
         }
 
-    def _make_criterion(self) -> Criterion:
-        return Criterion(self.loss)
+    def _in_net_units(self, values: NDArray[np.float64], module: RecurrentNet) -> NDArray[np.float64]:
+        mean, scale = (buffer.double().cpu().numpy() for buffer in (module.output_mean, module.output_scale))
+        return (values - mean) / scale
+
+    def _anchor_channel(self, sequences: Sequences) -> int:
+        if self.loss == "poisson":
+            raise ValueError(
+                "anchor adds to the prediction, but loss='poisson' predicts a logarithm. Drop one of them."
+            )
+        (channel,) = channel_positions(np.asarray([self.anchor]), sequences, "anchor")
+        if channel in self._categorical_channels(sequences):
+            raise ValueError(f"anchor is {self.anchor!r}, but that channel holds categories. Name a numeric channel.")
+        return channel
+
+    def _make_criterion(self, targets: Any) -> Criterion:
+        return Criterion(self.loss, quantiles=self._levels or ())
 
     def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
         n_held_out = self._n_held_out(len(targets))
@@ -206,3 +299,32 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def check_quantiles(loss: str, quantiles: Sequence[float] | None, per_step: bool) -> tuple[float, ...] | None:
+    """The levels that a net is to predict, None for a loss without."""
+    if loss != "quantile":
+        if quantiles is not None:
+            raise ValueError(
+                f"quantiles are for loss='quantile', but loss is {loss!r}. Set that loss, or drop quantiles."
+            )
+        return None
+    if per_step:
+        raise ValueError("loss='quantile' cannot be used with per_step=True. Choose another loss.")
+    levels = (0.1, 0.5, 0.9) if quantiles is None else tuple(float(level) for level in quantiles)
+    increasing = all(low < high for low, high in zip(levels, levels[1:], strict=False))
+    if not increasing or 0.5 not in levels or levels[0] <= 0 or levels[-1] >= 1:
+        raise ValueError(
+            f"quantiles is {levels}, but must increase, lie between 0 and 1, and contain 0.5, which predict gives."
+        )
+    return levels
+
+
+def last_values(sequences: Sequences, channel: int) -> NDArray[np.float64]:
+    """The newest value of a channel in each sequence that is not missing, 0 where all are."""
+    last = sequences.values[sequences.starts + sequences.lengths - 1, channel].astype(np.float64)
+    for i in np.flatnonzero(np.isnan(last)):
+        observed = sequences[i][:, channel]
+        observed = observed[~np.isnan(observed)]
+        last[i] = observed[-1] if len(observed) else 0.0
+    return last

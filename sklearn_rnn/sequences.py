@@ -33,6 +33,8 @@ class Sequences:
         windows, whose last step is now; "start" for texts and recordings.
     channel_names : sequence of str of length n_channels, default=None
         The names of the channels.
+    categorical : sequence of int, default=()
+        Positions of channels that hold codes of categories or tokens.
 
     Attributes
     ----------
@@ -67,12 +69,14 @@ class Sequences:
         *,
         align: str = "end",
         channel_names: Iterable[str] | None = None,
+        categorical: Iterable[int] = (),
     ) -> None:
         self.values = _as_table(values)
         self.starts = _as_positions(starts, "starts")
         self.lengths = _as_positions(lengths, "lengths")
         self.align = align
         self.channel_names = None if channel_names is None else tuple(channel_names)
+        self.categorical = tuple(categorical)
         self._validate()
 
     def _validate(self) -> None:
@@ -86,6 +90,8 @@ class Sequences:
             raise ValueError(
                 f"channel_names has {len(self.channel_names)} names, but values has {self.n_channels} channels."
             )
+        if any(not 0 <= channel < self.n_channels for channel in self.categorical):
+            raise ValueError(f"categorical is {self.categorical}, but values has {self.n_channels} channels.")
         outside = (self.starts < 0) | (self.lengths < 1) | (self.starts + self.lengths > len(self.values))
         if outside.any():
             i = int(np.flatnonzero(outside)[0])

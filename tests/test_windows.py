@@ -318,8 +318,15 @@ def test_rows_that_continue_have_no_history_if_never():
 def test_always_joins_each_group_to_its_own_rows():
     frame = pd.DataFrame({"t": [0, 1, 0, 1], "g": list("aabb"), "x": [1.0, 2, 3, 4]})
     later = pd.DataFrame({"t": [9, 5, 9], "g": list("bac"), "x": [6.0, 5, 7]})
-    windows = SlidingWindow(3, time="t", group="g", context="always", max_gap=1).set_params(n_steps=2).fit(frame)
+    windows = SlidingWindow(2, time="t", group="g", context="always", max_gap=1).fit(frame)
     assert_same_windows(windows.transform(later), [[[4], [6]], [[2], [5]], [[7]]])
+
+
+def test_always_joins_groups_without_times_in_the_order_given():
+    frame = pd.DataFrame({"g": list("abab"), "x": [1.0, 2, 3, 4]}, index=list("wxyz"))
+    later = pd.DataFrame({"g": list("ba"), "x": [6.0, 5]}, index=list("uv"))
+    windows = SlidingWindow(2, group="g", context="always").fit(frame).transform(later)
+    assert_same_windows(windows, [[[4], [6]], [[3], [5]]])
 
 
 def test_arrays_continue_the_rows_of_fit_only_if_always():

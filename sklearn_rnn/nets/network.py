@@ -134,11 +134,18 @@ class RecurrentNet(nn.Module):
         return (raw.exp() if self.log_link else raw) * scale + mean
 
     def _add_anchor(self, raw: Tensor, values: Tensor, lengths: Tensor | None) -> Tensor:
-        channel = torch.nan_to_num(values[:, :, self.anchor])  # (batch, steps)
+        channel = last_observed(values[:, :, self.anchor])  # (batch, steps)
         if not self.per_step:
             channel = last_step(channel, lengths)  # (batch,)
         offset = channel[..., None] / self.output_scale  # (batch, [steps,] n_outputs)
         return raw + (offset[..., None] if self.n_quantiles else offset)
+
+
+def last_observed(channel: Tensor) -> Tensor:
+    """At each step the newest value so far that is not missing, 0 before the first one, (batch, steps)."""
+    step = torch.arange(channel.shape[1], device=channel.device)
+    observed = torch.where(channel.isnan(), 0, step).cummax(dim=1).values
+    return torch.nan_to_num(channel.gather(1, observed))
 
 
 def spread_quantiles(raw: Tensor) -> Tensor:

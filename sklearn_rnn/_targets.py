@@ -1,0 +1,101 @@
+"""Targets step by step: read in any form, laid along the sequences, given back in the form they came in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_rnn.sequences import Sequences, as_sequences
+
+
+def form_of(y: Any) -> str:
+    """ "sequences", "list" or "dense": the form in which predictions are given back."""
+    if isinstance(y, Sequences):
+        return "sequences"
+    is_list = isinstance(y, (list, tuple)) or (isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1)
+    return "list" if is_list else "dense"
+
+
+def read_step_labels(y: Any, sequences: Sequences) -> tuple[NDArray, Sequences]:
+    """Targets of each step, whatever their type.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_rows,) or (n_rows, n_targets)
+        All targets in one table.
+    layout : Sequences
+        Where in that table the targets of each sample are; its values have no meaning.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer targets than steps, naming the first such sample.
+    """
+    if isinstance(y, Sequences):
+        labels, layout = y.values, y
+    else:
+        items = _items(y)
+        lengths = np.array([len(item) for item in items])
+        _check_counts(lengths, sequences)
+        labels = np.concatenate(items)
+        starts = np.cumsum(lengths) - lengths
+        layout = Sequences(np.zeros(len(labels), np.float32), starts, lengths, align=sequences.align)
+    _check_counts(layout.lengths, sequences)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    return labels, layout
+
+
+def with_values(layout: Sequences, values: NDArray) -> Sequences:
+    """The same samples over another table of rows."""
+    return Sequences(values, layout.starts, layout.lengths, align=layout.align)
+
+
+def in_form(values: NDArray, layout: Sequences, form: str) -> Any:
+    """Predictions (n_rows[, n_targets]) of the steps of `layout` as Sequences, list of arrays, or padded array."""
+    if form == "sequences" and values.dtype.kind == "f":
+        return with_values(layout, values)
+    items = [values[start : start + length] for start, length in zip(layout.starts, layout.lengths, strict=True)]
+    if form == "dense":
+        if layout.lengths.min() == layout.lengths.max():
+            return np.stack(items)
+        if values.dtype.kind in "fiub":
+            padded = np.asarray(with_values(layout, values.astype(np.float64)))
+            return padded[:, :, 0] if values.ndim == 1 else padded
+    return items
+
+
+def flat_steps(y: Any, sequences: Sequences) -> NDArray:
+    """All targets of all samples one after the other, (n_steps of all samples[, n_targets])."""
+    labels, layout = read_step_labels(y, sequences)
+    return np.concatenate(in_form(labels, layout, "list"))
+
+
+def _items(y: Any) -> list[NDArray]:
+    if form_of(y) == "list":
+        return [np.asarray(item) for item in y]
+    dense = np.asarray(y)
+    if dense.ndim < 2:
+        raise ValueError(
+            f"y has shape {dense.shape}, but per_step=True takes a target for every step: a list of arrays, Sequences, "
+            "or an array of shape (n_samples, n_steps) with NaN where a sequence has no step."
+        )
+    if dense.dtype.kind != "f":
+        return list(dense)
+    return list(as_sequences(dense if dense.ndim == 3 else dense[:, :, None], dtype=np.float64))
+
+
+def _check_counts(lengths: NDArray, sequences: Sequences) -> None:
+    if len(lengths) != len(sequences):
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: {[len(sequences), len(lengths)]}."
+        )
+    differing = np.flatnonzero(lengths != sequences.lengths)
+    if len(differing):
+        i = int(differing[0])
+        raise ValueError(
+            f"Sample {i} has {sequences.lengths[i]} steps in X, but {lengths[i]} targets in y. With per_step=True give "
+            "one target for each step."
+        )
