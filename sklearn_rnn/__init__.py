@@ -4,6 +4,15 @@ from sklearn_rnn.classifier import RNNClassifier
 from sklearn_rnn.regressor import RNNRegressor
 from sklearn_rnn.sequences import Sequences, as_sequences
 from sklearn_rnn.splits import WindowSplit
+from sklearn_rnn.text import SequenceVectorizer
 from sklearn_rnn.windows import SlidingWindow
 
-__all__ = ["RNNClassifier", "RNNRegressor", "Sequences", "SlidingWindow", "WindowSplit", "as_sequences"]
+__all__ = [
+    "RNNClassifier",
+    "RNNRegressor",
+    "SequenceVectorizer",
+    "Sequences",
+    "SlidingWindow",
+    "WindowSplit",
+    "as_sequences",
+]

@@ -35,6 +35,9 @@ class RecurrentEstimator(BaseEstimator):
     """Base of RNNRegressor and RNNClassifier, which say what targets, outputs and losses are."""
 
     _parameter_constraints: dict[str, list[Any]]
+    history_: pd.DataFrame
+    n_steps_in_: int
+    feature_names_in_: NDArray
 
     def fit(
         self,
@@ -261,7 +264,8 @@ class RecurrentEstimator(BaseEstimator):
         names = sequences.channel_names
         if reset:
             self.n_features_in_ = sequences.n_channels
-            vars(self).pop("feature_names_in_", None)
+            if hasattr(self, "feature_names_in_"):
+                del self.feature_names_in_
             if names is not None:
                 self.feature_names_in_ = np.asarray(names, dtype=object)
             return
@@ -418,8 +422,8 @@ def _codes(sequences: Sequences, channel: int) -> list[float]:
 
 
 def automatic_batch_size(n_samples: int) -> int:
-    """A sixteenth of the samples as a power of two, from 8 to 128, and no more than there are."""
-    return min(n_samples, 2 ** int(np.clip(np.floor(np.log2(max(n_samples, 16) / 16)), 3, 7)))
+    """A sixteenth of the samples as a power of two, from 16 to 128, and no more than there are."""
+    return min(n_samples, 2 ** int(np.clip(np.floor(np.log2(max(n_samples, 16) / 16)), 4, 7)))
 
 
 def tail_split(n_samples: int, n_held_out: int) -> tuple[NDArray, NDArray]:

@@ -33,6 +33,9 @@ class Criterion(nn.Module):
         A factor for the loss of each class, for "cross_entropy".
     """
 
+    quantiles: Tensor
+    class_weights: Tensor | None
+
     def __init__(
         self,
         kind: str,

@@ -90,7 +90,7 @@ optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optim
     gradient_clip : float or None, default=1.0
         The largest norm of the gradient; None does not limit it.
     batch_size : int or "auto", default="auto"
-        Sequences an update. "auto" takes a sixteenth of the training sequences as a power of two, from 8 to 128.
+        Sequences an update. "auto" takes a sixteenth of the training sequences as a power of two, from 16 to 128.
     max_epochs : int or "auto", default="auto"
         The longest training in passes over the data. "auto" takes as many as make 2,500 updates, from 10 to 200.
     early_stopping : bool or "auto", default="auto"

@@ -112,7 +112,19 @@ def rows_of_array(values: NDArray[np.float32]) -> Rows:
     return Rows(values, *_one_group(len(values)), None)
 
 
-def rows_of_frame(X: pd.DataFrame, time: Hashable | None, group: Sequence[Hashable]) -> tuple[Rows, Times | None]:
+def categories_of(X: pd.DataFrame, channels: list[int]) -> dict[int, list]:
+    """The categories of each categorical channel, by its position among the columns."""
+    columns = {position: X.iloc[:, position] for position in channels}
+    return {
+        position: list(column.cat.categories)
+        for position, column in columns.items()
+        if isinstance(column.dtype, pd.CategoricalDtype)
+    }
+
+
+def rows_of_frame(
+    X: pd.DataFrame, time: Hashable | None, group: Sequence[Hashable], categories: dict[int, list]
+) -> tuple[Rows, Times | None]:
     """The rows of a DataFrame, and its times: those of a column, or of an index of times or numbers.
 
     Parameters
@@ -123,6 +135,8 @@ def rows_of_frame(X: pd.DataFrame, time: Hashable | None, group: Sequence[Hashab
         The column of times.
     group : sequence of hashable
         The columns that tell several series apart.
+    categories : dict of int to list
+        The categories of categorical channels, which become codes; NaN where a category is missing or another one.
 
     Returns
     -------
@@ -142,7 +156,7 @@ def rows_of_frame(X: pd.DataFrame, time: Hashable | None, group: Sequence[Hashab
             "minimum of 1 is required of each."
         )
     times = _read_times(X, time)
-    values = _read_channels(X, channels)
+    values = _read_channels(X, channels, categories)
     check_no_infinity(values, [str(X.columns[position]) for position in channels])
     groups, labels = _read_groups(X, group) if group else _one_group(len(X))
     return Rows(values, groups, labels, None if times is None else times.numbers), times
@@ -206,16 +220,20 @@ def check_no_infinity(values: NDArray, names: Sequence[str] | None = None) -> No
             )
 
 
-def _read_channels(X: pd.DataFrame, channels: list[int]) -> NDArray[np.float32]:
+def _read_channels(X: pd.DataFrame, channels: list[int], categories: dict[int, list]) -> NDArray[np.float32]:
     values = np.empty((len(X), len(channels)), dtype=np.float32)
     for j, position in enumerate(channels):
         column = X.iloc[:, position]
+        if position in categories:
+            codes = pd.Index(categories[position]).get_indexer(pd.Index(column))  # -1 for any other
+            values[:, j] = np.where(codes < 0, np.nan, codes)
+            continue
         if column.dtype.kind == "c":
             raise ValueError(f"Complex data not supported: column {column.name!r} is {column.dtype}.")
         if not pd.api.types.is_numeric_dtype(column):
             raise ValueError(
                 f"Column {column.name!r} is {column.dtype}, but channels must be numbers. Name it with time= or "
-                "group= if it is one, else encode it as numbers or drop it."
+                "group= if it is one; else make it a category by astype('category'), encode it as numbers, or drop it."
             )
         is_extension = not isinstance(column.dtype, np.dtype)
         with np.errstate(over="ignore"):  # what becomes infinite is reported with its column

@@ -33,7 +33,7 @@ def channel_statistics(
     for rows, share in _chunks(sequences, counts):
         variance += share @ np.square(np.where(np.isnan(rows), 0.0, rows - mean))
     variance /= np.where(total > 0, total, 1.0)
-    return mean, _positive_scale(mean, variance), missing
+    return mean, _scale(mean, variance, if_constant=1.0), missing
 
 
 def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -44,7 +44,8 @@ def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArra
     total = np.where(total > 0, total, 1.0)
     mean = share @ np.where(present, targets, 0.0) / total
     variance = share @ np.square(np.where(present, targets - mean, 0.0)) / total
-    return mean, _positive_scale(mean, variance)
+    # A constant target gets a scale so small that the net cannot miss it by more than rounding.
+    return mean, _scale(mean, variance, if_constant=1e-6 * np.where(mean == 0, 1.0, np.abs(mean)))
 
 
 def first_infinite(sequences: Sequences) -> int | None:
@@ -65,7 +66,7 @@ def _chunks(sequences: Sequences, counts: NDArray) -> Iterator[tuple[NDArray[np.
             yield sequences.values[start : start + _CHUNK].astype(np.float64), share
 
 
-def _positive_scale(mean: NDArray, variance: NDArray) -> NDArray[np.float64]:
-    """Standard deviations; 1 where nothing varies but rounding."""
+def _scale(mean: NDArray, variance: NDArray, if_constant: NDArray | float) -> NDArray[np.float64]:
+    """Standard deviations; `if_constant` where nothing varies but rounding."""
     scale = np.sqrt(variance)
-    return np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
+    return np.where(scale > 1e-12 * np.abs(mean), scale, if_constant)

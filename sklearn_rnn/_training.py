@@ -199,7 +199,7 @@ class BestEpoch(Callback):
 
 
 def fit_net(
-    module: nn.Module,
+    module: RecurrentNet,
     criterion: Criterion,
     train: SequenceDataset,
     valid: SequenceDataset | None,
@@ -288,7 +288,7 @@ def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
 
 
 @torch.inference_mode()
-def predict_net(module: nn.Module, sequences: Sequences, device: str) -> NDArray[np.float64] | Sequences:
+def predict_net(module: RecurrentNet, sequences: Sequences, device: str) -> NDArray[np.float64] | Sequences:
     """Outputs in the units of y: (n_samples, n_outputs[, n_quantiles]), or Sequences of them for a net per step."""
     module.eval()
     dataset = SequenceDataset(sequences, device=device)
@@ -300,11 +300,11 @@ def predict_net(module: nn.Module, sequences: Sequences, device: str) -> NDArray
             raw = raw[valid_steps(values, lengths)[: len(rows)].cpu()]  # (all steps of the batch, n_outputs)
         outputs.append(raw.numpy())
         samples.append(rows)
-    values, order = np.concatenate(outputs), np.concatenate(samples)
+    predicted, order = np.concatenate(outputs), np.concatenate(samples)
     if not module.per_step:
-        restored = np.empty_like(values)
-        restored[order] = values
+        restored = np.empty_like(predicted)
+        restored[order] = predicted
         return restored
     ends = np.empty_like(order)
     ends[order] = np.cumsum(sequences.lengths[order])
-    return Sequences(values, ends - sequences.lengths, sequences.lengths, align=sequences.align)
+    return Sequences(predicted, ends - sequences.lengths, sequences.lengths, align=sequences.align)

@@ -20,6 +20,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, v
 from sklearn_rnn._rows import (
     Rows,
     as_names,
+    categories_of,
     channel_positions,
     check_has_columns,
     check_no_duplicate,
@@ -283,7 +284,11 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         check_has_columns(X, self.time, group)
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, reset=reset, skip_check_array=True)
-            return rows_of_frame(X, self.time, group)
+            if reset:
+                self._categories = categories_of(X, channel_positions(X, self.time, group))
+            return rows_of_frame(X, self.time, group, self._categories)
+        if reset:
+            self._categories = {}
         with np.errstate(over="ignore"):  # what becomes infinite is reported with its row
             values = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite=False)
         return rows_of_array(values), None
@@ -333,6 +338,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             lengths[n_remembered:],
             align="end",
             channel_names=self._channel_names,
+            categorical=[j for j, channel in enumerate(self._channels) if channel in self._categories],
         )
         return lag_features(windows, self.n_steps) if self.flatten else windows
 

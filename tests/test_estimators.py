@@ -317,7 +317,7 @@ def test_float64_is_float64_throughout(series):
 
 
 def test_auto_batches_are_powers_of_two():
-    assert [automatic_batch_size(n) for n in (5, 36, 300, 1000, 10**6)] == [5, 8, 16, 32, 128]
+    assert [automatic_batch_size(n) for n in (5, 36, 300, 1000, 10**6)] == [5, 16, 16, 32, 128]
 
 
 def test_importing_the_package_leaves_the_users_threads_alone():
@@ -475,3 +475,9 @@ def test_a_failing_first_fit_leaves_nothing_behind():
     with pytest.raises(ValueError, match="NaN"):
         model.fit(GOOD_X[:, :, 0], _with(GOOD_Y, np.nan, 0))
     assert vars(model) == vars(RNNRegressor(**TINY))
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, -1e9, 1e-20])
+def test_a_constant_target_is_predicted_to_rounding(constant):
+    predicted = RNNRegressor(**TINY).fit(GOOD_X, np.full(20, constant)).predict(GOOD_X)
+    np.testing.assert_allclose(predicted, constant, rtol=1e-5, atol=1e-5 if constant == 0 else 0)

@@ -29,6 +29,9 @@ class InputEncoder(nn.Module):
         Features of an encoded step.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(
         self,
         mean: Sequence[float],
@@ -45,8 +48,9 @@ class InputEncoder(nn.Module):
         self.missing = list(missing)
         self.register_buffer("mean", torch.tensor([mean[i] for i in self.numeric]))
         self.register_buffer("scale", torch.tensor([scale[i] for i in self.numeric]))
-        self.embeddings = nn.ModuleList(CategoryEmbedding(categories[i], embedding_size) for i in self.categorical)
-        sizes = [embedding.output_size for embedding in self.embeddings]
+        embeddings = [CategoryEmbedding(categories[i], embedding_size) for i in self.categorical]
+        self.embeddings = nn.ModuleList(embeddings)
+        sizes = [embedding.output_size for embedding in embeddings]
         self.output_size = len(self.numeric) + len(self.missing) + sum(sizes)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -63,6 +67,8 @@ class InputEncoder(nn.Module):
 
 class CategoryEmbedding(nn.Module):
     """A learned vector for each code seen in training, zeros for any other."""
+
+    codes: Tensor
 
     def __init__(self, codes: Sequence[float], embedding_size: int | str) -> None:
         super().__init__()

@@ -45,6 +45,9 @@ class RecurrentNet(nn.Module):
         See :class:`~sklearn_rnn.nets.inputs.InputEncoder`.
     """
 
+    output_mean: Tensor
+    output_scale: Tensor
+
     def __init__(
         self,
         n_channels: int,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class RecurrentLayers(nn.Module):
@@ -81,11 +83,13 @@ def initialise_cell(cell: nn.RNNBase) -> None:
 
     Sources: Saxe et al. 2014 (orthogonal), Glorot and Bengio 2010 (Xavier), Jozefowicz et al. 2015 (forget bias).
     """
+    weights = dict(cell.named_parameters())
     size = cell.hidden_size
-    for gate_input, gate_recurrent in zip(cell.weight_ih_l0.split(size), cell.weight_hh_l0.split(size), strict=True):
+    gates = zip(weights["weight_ih_l0"].split(size), weights["weight_hh_l0"].split(size), strict=True)
+    for gate_input, gate_recurrent in gates:
         nn.init.xavier_uniform_(gate_input)
         nn.init.orthogonal_(gate_recurrent)
-    nn.init.zeros_(cell.bias_ih_l0)
-    nn.init.zeros_(cell.bias_hh_l0)
+    nn.init.zeros_(weights["bias_ih_l0"])
+    nn.init.zeros_(weights["bias_hh_l0"])
     if isinstance(cell, nn.LSTM):
-        cell.bias_ih_l0[size : 2 * size] = 1.0
+        weights["bias_ih_l0"][size : 2 * size] = 1.0

@@ -1,0 +1,208 @@
+"""Texts as sequences of token codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn.sequences import Sequences
+
+UNKNOWN = "<unknown>"
+
+
+class SequenceVectorizer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+    """Turn texts into sequences of token codes, one channel, for the estimators to embed.
+
+    Tokens and vocabulary are CountVectorizer's: the parameters but `max_length` are its own, with its meaning. Tokens
+    outside the vocabulary get the code 0, so a text keeps its length and `min_df` teaches the net what a rare word is.
+
+    Parameters
+    ----------
+    input, encoding, decode_error, strip_accents, lowercase, preprocessor, tokenizer, stop_words, token_pattern, \
+ngram_range, analyzer, max_df, min_df, max_features, vocabulary
+        See :class:`~sklearn.feature_extraction.text.CountVectorizer`. The default `token_pattern` here keeps words of
+        one letter and punctuation, which carry meaning in a sequence.
+    max_length : int or None, default=None
+        Keep at most the first `max_length` tokens of a text.
+
+    Attributes
+    ----------
+    vocabulary_ : dict of str to int
+        The code of each token, from 1.
+    tokens_ : ndarray of str of shape (n_codes,)
+        The token of each code; that of 0 is "<unknown>".
+
+    See Also
+    --------
+    RNNClassifier : Its `categorical_features="from_dtype"` finds the channel of codes.
+
+    Examples
+    --------
+    >>> from sklearn_rnn import SequenceVectorizer
+    >>> vectorizer = SequenceVectorizer()
+    >>> X = vectorizer.fit_transform(["To be or not to be", "to do"])
+    >>> X
+    Sequences(n_samples=2, n_steps=2 to 6, n_channels=1)
+    >>> X[1].ravel().tolist()
+    [5.0, 2.0]
+    >>> vectorizer.inverse_transform(X)[1]
+    ['to', 'do']
+    """
+
+    _parameter_constraints = {
+        **CountVectorizer._parameter_constraints,
+        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        *,
+        input: str = "content",
+        encoding: str = "utf-8",
+        decode_error: str = "strict",
+        strip_accents: str | Callable | None = None,
+        lowercase: bool = True,
+        preprocessor: Callable | None = None,
+        tokenizer: Callable | None = None,
+        stop_words: str | list | None = None,
+        token_pattern: str | None = r"(?u)\w+|[^\w\s]",
+        ngram_range: tuple[int, int] = (1, 1),
+        analyzer: str | Callable = "word",
+        max_df: Real | float = 1.0,
+        min_df: Real | int = 1,
+        max_features: int | None = None,
+        vocabulary: Mapping | Iterable | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        self.input = input
+        self.encoding = encoding
+        self.decode_error = decode_error
+        self.strip_accents = strip_accents
+        self.lowercase = lowercase
+        self.preprocessor = preprocessor
+        self.tokenizer = tokenizer
+        self.stop_words = stop_words
+        self.token_pattern = token_pattern
+        self.ngram_range = ngram_range
+        self.analyzer = analyzer
+        self.max_df = max_df
+        self.min_df = min_df
+        self.max_features = max_features
+        self.vocabulary = vocabulary
+        self.max_length = max_length
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, raw_documents: Iterable, y: Any = None) -> SequenceVectorizer:
+        """Learn the vocabulary.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str
+            The texts; file names or file objects where `input` says so.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        SequenceVectorizer
+            Itself.
+
+        Raises
+        ------
+        TypeError
+            If a document is no text.
+        ValueError
+            If the vocabulary is empty.
+        """
+        documents = self._check_documents(raw_documents)
+        tokens = self._make_counter().fit(documents).get_feature_names_out()
+        self.tokens_ = np.array([UNKNOWN, *tokens], dtype=object)
+        self.vocabulary_ = {token: code for code, token in enumerate(tokens, start=1)}
+        return self
+
+    def transform(self, raw_documents: Iterable) -> Sequences:
+        """Turn texts into sequences of codes.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str
+            As in `fit`. A text without tokens becomes one unknown token.
+
+        Returns
+        -------
+        Sequences of shape (n_documents, longest, 1)
+        """
+        check_is_fitted(self)
+        analyze, code_of = self._make_counter().build_analyzer(), self.vocabulary_
+        codes: list[int] = []
+        lengths: list[int] = []
+        for document in self._check_documents(raw_documents):
+            coded = [code_of.get(token, 0) for token in analyze(document)[: self.max_length]] or [0]
+            codes += coded
+            lengths.append(len(coded))
+        starts = np.cumsum(lengths) - lengths
+        values = np.array(codes, dtype=np.float32)
+        return Sequences(values, starts, lengths, align="start", channel_names=["token"], categorical=[0])
+
+    def inverse_transform(self, X: Sequences) -> list[list[str]]:
+        """The tokens of each sequence of codes.
+
+        Parameters
+        ----------
+        X : Sequences of shape (n_documents, longest, 1)
+
+        Returns
+        -------
+        list of list of str
+        """
+        check_is_fitted(self)
+        return [self.tokens_[codes[:, 0].astype(int)].tolist() for codes in X]
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray:
+        """The name of the one channel.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of str of shape (1,)
+        """
+        return np.array(["token"], dtype=object)
+
+    def _make_counter(self) -> CountVectorizer:
+        unused = {"max_length"} if self.analyzer == "word" else {"max_length", "token_pattern"}
+        parameters = {name: value for name, value in self.get_params().items() if name not in unused}
+        return CountVectorizer(**parameters)
+
+    def _check_documents(self, raw_documents: Iterable) -> list:
+        if isinstance(raw_documents, (str, bytes)):
+            raise ValueError("Iterable over raw text documents expected, string object received. Pass a list of texts.")
+        documents = list(raw_documents)
+        if not documents:
+            raise ValueError("raw_documents is empty. Pass at least one text.")
+        if self.input == "content" and self.preprocessor is None and not callable(self.analyzer):
+            for i, document in enumerate(documents):
+                if not isinstance(document, (str, bytes)):
+                    raise TypeError(
+                        f"Document {i} is {document!r}, of type {type(document).__name__}, but must be a str. Drop "
+                        "missing texts or replace them by ''."
+                    )
+        return documents
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags

@@ -1,0 +1,257 @@
+"""Missing values, categories, targets by step, quantiles, anchors, several labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+
+from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences, SlidingWindow
+
+TINY = {"hidden_size": 8, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu"}
+LEARNS = {**TINY, "hidden_size": 16, "max_epochs": 40}
+
+
+@pytest.fixture
+def ragged():
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(length, 2)).astype(np.float32) for length in rng.integers(2, 12, size=80)]
+
+
+# Lengths and missing values -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True, "pooling": "attention", "n_layers": 2}])
+def test_a_sequence_is_the_same_in_every_form_and_padding(ragged, options):
+    y = np.array([x.sum() for x in ragged])
+    model = RNNRegressor(**TINY, **options, dtype="float64").fit(ragged, y)
+    expected = model.predict(ragged)
+    tail, head = np.full((80, 20, 2), np.nan), np.full((80, 15, 2), np.nan)
+    for i, x in enumerate(ragged):
+        tail[i, : len(x)], head[i, -len(x) :] = x, x
+    as_object = np.empty(80, dtype=object)
+    as_object[:] = ragged
+    alone = np.concatenate([model.predict([x]) for x in ragged])
+    for form in (tail, head, as_object):
+        np.testing.assert_allclose(model.predict(form), expected, rtol=1e-10)
+    np.testing.assert_allclose(alone, expected, rtol=1e-10)
+
+
+def test_ragged_lists_go_through_searches_and_folds(ragged):
+    y = np.array([len(x) > 6 for x in ragged])
+    search = GridSearchCV(RNNClassifier(**LEARNS), {"pooling": ["last", "max"]}, cv=StratifiedKFold(2))
+    assert search.fit(ragged, y).best_score_ > 0.9
+    assert cross_val_predict(RNNClassifier(**TINY), ragged, y, cv=3, method="predict_proba").shape == (80, 2)
+
+
+def test_a_missing_value_can_carry_the_signal():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 8, 2)).astype(np.float32)
+    y = rng.integers(2, size=200)
+    X[y == 1, 3, 1] = np.nan
+    model = RNNClassifier(**{**LEARNS, "max_epochs": 20}).fit(X, y)
+    assert model.score(X, y) > 0.95
+    assert model.net_.module_.encoder.missing == [1]
+
+
+def test_missing_values_that_training_lacked_are_read_as_the_mean(ragged):
+    model = RNNRegressor(**TINY).fit(ragged, np.arange(80.0))
+    holed, filled = ragged[0].copy(), ragged[0].copy()
+    holed[1, 0], filled[1, 0] = np.nan, model.net_.module_.encoder.mean[0]
+    np.testing.assert_allclose(model.predict([holed]), model.predict([filled]), rtol=1e-6)
+
+
+# Categories -----------------------------------------------------------------------------------------------------------
+
+
+def category_series(n_rows=400):
+    """The target is the effect of the category two rows ago, which no order of codes reveals."""
+    rng = np.random.default_rng(0)
+    kinds = np.array(["ash", "birch", "cedar", "date", "elm"])
+    kind = rng.choice(kinds, n_rows)
+    effect = dict(zip(kinds, [3.0, -2.0, 1.0, -1.0, 2.0], strict=True))
+    y = np.array([0.0, 0.0, *[effect[name] for name in kind[:-2]]])
+    return pd.DataFrame({"noise": rng.normal(size=n_rows), "kind": pd.Categorical(kind)}), y
+
+
+def test_categorical_columns_are_found_by_their_type():
+    X, y = category_series()
+    model = make_pipeline(SlidingWindow(4), RNNRegressor(**LEARNS)).fit(X[:300], y[:300])
+    assert model[-1].net_.module_.encoder.categorical == [1]
+    assert model.score(X[300:], y[300:]) > 0.95
+
+
+@pytest.mark.parametrize("chosen", [["kind"], [1], [-1], [False, True]])
+def test_categorical_channels_by_name_position_or_mask(chosen):
+    X, y = category_series(60)
+    windows = SlidingWindow(4).fit_transform(X.assign(kind=X["kind"].cat.codes))
+    model = RNNRegressor(**TINY, categorical_features=chosen).fit(windows, y)
+    assert model.net_.module_.encoder.categorical == [1]
+
+
+def test_unseen_categories_predict_without_error():
+    X, y = category_series(60)
+    model = make_pipeline(SlidingWindow(4, context="never"), RNNRegressor(**TINY)).fit(X, y)
+    new = X.assign(kind=pd.Categorical(["zebrano"] * 60))
+    missing = X.assign(kind=pd.Categorical([None] * 60, categories=X["kind"].cat.categories))
+    np.testing.assert_array_equal(model.predict(new), model.predict(missing))
+
+
+def test_codes_that_float32_cannot_hold_are_refused():
+    X = np.array([[[2.0**24]], [[1.0]]])
+    with pytest.raises(ValueError, match="code 16777216.* float32 holds integers exactly"):
+        RNNRegressor(**TINY, categorical_features=[0]).fit(X, [0.0, 1.0])
+
+
+@pytest.mark.parametrize("chosen", [["colour"], [2], [True]])
+def test_absent_categorical_channels_are_named_with_those_there_are(chosen):
+    X = SlidingWindow(2).fit_transform(pd.DataFrame({"load": np.ones(9), "kind": np.ones(9)}))
+    with pytest.raises(ValueError, match=r"categorical_features is .* but X has 2 channels \(load, kind\)"):
+        RNNRegressor(**TINY, categorical_features=chosen).fit(X, np.ones(9))
+
+
+# Targets by step ------------------------------------------------------------------------------------------------------
+
+
+def running_sums(X):
+    return [np.cumsum(x[:, 0]) for x in X]
+
+
+def test_a_value_for_every_step_is_learned_and_scored_over_valid_steps(ragged):
+    y = running_sums(ragged)
+    model = RNNRegressor(**LEARNS, per_step=True).fit(ragged, y)
+    predicted = model.predict(ragged)
+    assert [p.shape for p in predicted] == [t.shape for t in y]
+    assert model.score(ragged, y) == pytest.approx(r2_score(np.concatenate(y), np.concatenate(predicted)))
+    assert model.score(ragged, y) > 0.9
+
+
+def test_a_label_for_every_step_depends_on_the_past_alone(ragged):
+    y = [np.where(total > 0, "up", "down") for total in running_sums(ragged)]
+    model = RNNClassifier(**LEARNS, per_step=True).fit(ragged, y)
+    predicted = model.predict(ragged)
+    assert model.score(ragged, y) == accuracy_score(np.concatenate(y), np.concatenate(predicted)) > 0.85
+    cut = [x[: len(x) // 2 + 1] for x in ragged]
+    for whole, part in zip(predicted, model.predict(cut), strict=True):
+        assert whole[: len(part)].tolist() == part.tolist()
+    assert [p.shape for p in model.predict_proba(ragged)] == [(len(x), 2) for x in ragged]
+
+
+def test_targets_by_step_come_back_in_the_form_of_y(ragged):
+    items = running_sums(ragged)
+    rows, lengths = np.concatenate(items), [len(item) for item in items]
+    padded = np.full((80, 11), np.nan)
+    for i, item in enumerate(items):
+        padded[i, : len(item)] = item
+    expected = RNNRegressor(**TINY, per_step=True).fit(ragged, items).predict(ragged)
+    as_sequences = Sequences(rows, np.cumsum(lengths) - lengths, lengths)
+    for y, kind in ((as_sequences, Sequences), (padded, np.ndarray)):
+        predicted = RNNRegressor(**TINY, per_step=True).fit(ragged, y).predict(ragged)
+        assert isinstance(predicted, kind)
+        for i, item in enumerate(expected):
+            np.testing.assert_allclose(np.asarray(predicted[i]).ravel()[: len(item)], item, rtol=1e-5)
+    assert np.isnan(predicted).sum() == np.isnan(padded).sum()
+
+
+def test_weights_of_whole_samples_act_on_targets_by_step(ragged):
+    kept = np.arange(80) % 2 == 0
+    y = running_sums(ragged)
+    weighted = RNNRegressor(**TINY, per_step=True).fit(ragged, y, sample_weight=kept.astype(float))
+    halved = RNNRegressor(**TINY, per_step=True).fit(ragged[::2], y[::2])
+    np.testing.assert_allclose(np.concatenate(weighted.predict(ragged)), np.concatenate(halved.predict(ragged)))
+
+
+def test_a_sample_with_too_few_targets_is_named(ragged):
+    y = running_sums(ragged)
+    y[7] = y[7][:-1]
+    with pytest.raises(ValueError, match=f"Sample 7 has {len(ragged[7])} steps in X, but {len(y[7])} targets in y"):
+        RNNRegressor(**TINY, per_step=True).fit(ragged, y)
+
+
+def test_one_target_a_sample_is_refused_where_every_step_needs_one(ragged):
+    with pytest.raises(ValueError, match="per_step=True takes a target for every step"):
+        RNNRegressor(**TINY, per_step=True).fit(ragged, np.ones(80))
+
+
+@pytest.mark.parametrize("options", [{"segment_size": 2}, {"pooling": "mean"}])
+def test_targets_by_step_exclude_what_joins_steps(ragged, options):
+    with pytest.raises(ValueError, match="per_step=True gives every step its own output"):
+        RNNRegressor(**TINY, per_step=True, **options).fit(ragged, running_sums(ragged))
+
+
+# Quantiles, anchor, labels --------------------------------------------------------------------------------------------
+
+
+def test_quantiles_cover_what_they_say_and_never_cross():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 4, 1)).astype(np.float32)
+    y = X[:, -1, 0] + np.exp(X[:, -2, 0]) * rng.normal(size=1500)  # its spread depends on X
+    levels = (0.1, 0.5, 0.9)
+    model = RNNRegressor(**{**LEARNS, "max_epochs": 30}, loss="quantile", quantiles=levels).fit(X[:1000], y[:1000])
+    quantiles = model.predict_quantiles(X[1000:])
+    assert quantiles.shape == (500, 1, 3)
+    assert (np.diff(quantiles) >= 0).all()
+    below = (y[1000:, None] < quantiles[:, 0]).mean(axis=0)
+    np.testing.assert_allclose(below, levels, atol=0.05)
+    np.testing.assert_array_equal(model.predict(X[1000:]), quantiles[:, 0, 1])
+    width = quantiles[:, 0, 2] - quantiles[:, 0, 0]
+    assert np.corrcoef(np.log(width), X[1000:, -2, 0])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("quantiles", [(0.5, 0.1), (0.0, 0.5), (0.1, 0.9), (0.5, 0.5), (0.5, 1.0)])
+def test_quantiles_must_increase_within_0_and_1_and_hold_the_median(ragged, quantiles):
+    with pytest.raises(ValueError, match="must increase, lie between 0 and 1, and contain 0.5"):
+        RNNRegressor(**TINY, loss="quantile", quantiles=quantiles).fit(ragged, np.ones(80))
+
+
+def test_quantiles_without_their_loss_are_refused(ragged):
+    with pytest.raises(ValueError, match="quantiles are for loss='quantile', but loss is 'squared_error'"):
+        RNNRegressor(**TINY, quantiles=(0.1, 0.5)).fit(ragged, np.ones(80))
+    assert not hasattr(RNNRegressor(), "predict_quantiles")
+
+
+@pytest.mark.parametrize("anchor", [0, "level"])
+def test_an_anchor_makes_a_random_walk_no_worse_than_persistence(anchor):
+    rng = np.random.default_rng(0)
+    walk = pd.DataFrame({"level": rng.normal(size=601).cumsum(), "other": rng.normal(size=601)})
+    X, y = walk[:-1], walk["level"].to_numpy()[1:]
+    model = make_pipeline(SlidingWindow(8), RNNRegressor(**TINY, anchor=anchor)).fit(X[:400], y[:400])
+    error = np.sqrt(np.mean((model.predict(X[400:]) - y[400:]) ** 2))
+    persistence = np.sqrt(np.mean((X["level"][400:] - y[400:]) ** 2))
+    assert error < 1.05 * persistence
+
+
+def test_an_anchor_skips_missing_values_at_the_end():
+    X = np.array([[1.0, 5.0, np.nan], [2.0, np.nan, 7.0]] * 10)[:, :, None]
+    model = RNNRegressor(**TINY, anchor=0).fit(X, np.tile([5.0, 7.0], 10))
+    np.testing.assert_allclose(model.predict(X), np.tile([5.0, 7.0], 10), atol=1e-3)
+
+
+def test_an_anchor_on_an_absent_channel_is_refused(ragged):
+    with pytest.raises(ValueError, match=r"anchor is \['load'\], but X has 2 channels without names"):
+        RNNRegressor(**TINY, anchor="load").fit(ragged, np.ones(80))
+
+
+def test_several_labels_a_sample():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 5, 3)).astype(np.float32)
+    Y = (X[:, -1] > 0).astype(int)
+    model = RNNClassifier(**LEARNS).fit(X, Y)
+    assert model.predict(X).shape == model.predict_proba(X).shape == (200, 3)
+    assert (model.predict(X) == Y).mean() > 0.95
+    np.testing.assert_array_equal(model.predict(X), model.predict_proba(X) > 0.5)
+
+
+def test_label_smoothing_keeps_probabilities_from_the_ends():
+    X = np.repeat([[0.0, 0, 0], [5, 5, 5]], 30, axis=0)
+    y = np.repeat([0, 1], 30)
+    sharp = RNNClassifier(**LEARNS).fit(X, y).predict_proba(X).max()
+    smooth = RNNClassifier(**LEARNS, label_smoothing=0.2).fit(X, y).predict_proba(X).max()
+    assert smooth == pytest.approx(0.9, abs=0.03)
+    assert sharp > 0.97
+
+
+def test_segments_longer_than_every_sequence_are_refused(ragged):
+    with pytest.raises(ValueError, match="segment_size is 50, but the longest sequence of X has 11 steps"):
+        RNNRegressor(**TINY, segment_size=50).fit(ragged, np.ones(80))
