@@ -14,21 +14,29 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._device import limited_threads, resolve_device
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._parameters import check_shared_parameters
-from sklearn_rnn._statistics import channel_statistics, first_infinite
+from sklearn_rnn._statistics import channel_statistics
 from sklearn_rnn._targets import with_values
 from sklearn_rnn._training import SequenceNet, TrainingSettings, fit_net, freeze_net, predict_net, restore_net
+from sklearn_rnn._validation import (
+    channel_positions,
+    check_codes_exact,
+    check_finite,
+    check_segment_size,
+    check_weights,
+    used_codes,
+)
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences, as_sequences, is_ragged
 
 EARLY_STOPPING_SAMPLES = 1_000
-UPDATES = 2_500
+UPDATES = 2_000
 
 
 class RecurrentEstimator(BaseEstimator):
@@ -103,11 +111,11 @@ class RecurrentEstimator(BaseEstimator):
         device = resolve_device(self.device)
         sequences = self._check_X(X, reset=not resume)
         targets = self._check_y(y, sequences, reset=not knows_targets)
-        weights = self._check_weights(sample_weight, targets)
+        weights = check_weights(sample_weight, len(targets))
         if weights is not None and not weights.all():
             kept = np.flatnonzero(weights)
             sequences, targets, weights = sequences[kept], targets[kept], weights[kept]
-        self._check_longest(sequences)
+        check_segment_size(self.segment_size, sequences)
         held_out = self._check_validation(validation, sequences)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         stop_early = not one_pass and self._stops_early(len(sequences), held_out is not None)
@@ -150,7 +158,7 @@ class RecurrentEstimator(BaseEstimator):
             input_mean=rounded(mean, self.dtype),
             input_scale=rounded(scale, self.dtype),
             missing=np.flatnonzero(missing).tolist(),
-            categories={channel: _codes(sequences, channel) for channel in categorical},
+            categories={channel: used_codes(sequences, channel) for channel in categorical},
             embedding_size=self.embedding_size,
             per_step=self.per_step,
             **self._output_config(sequences, targets, weights),
@@ -240,12 +248,7 @@ class RecurrentEstimator(BaseEstimator):
         if isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) == 3:
             sequences = as_sequences(X, dtype=self.dtype)
             self._check_channels(sequences, reset)
-            row = first_infinite(sequences)
-            if row is not None:
-                raise ValueError(
-                    f"X contains infinity or a value too large for {self.dtype}, first in row {row} of its values. "
-                    "Replace it, by NaN if it is unknown."
-                )
+            check_finite(sequences, "X")
             return sequences
         if reset and isinstance(getattr(X, "index", None), (pd.DatetimeIndex, pd.PeriodIndex)):
             warnings.warn(
@@ -287,14 +290,6 @@ class RecurrentEstimator(BaseEstimator):
                 "same channels."
             )
 
-    def _check_longest(self, sequences: Sequences) -> None:
-        longest = sequences.shape[1]
-        if self.segment_size > longest:
-            raise ValueError(
-                f"segment_size is {self.segment_size}, but the longest sequence of X has {longest} steps. Choose a "
-                "segment_size that is no longer than the sequences."
-            )
-
     def _categorical_channels(self, sequences: Sequences) -> list[int]:
         """Positions of the channels that hold codes, their codes checked."""
         chosen = self.categorical_features
@@ -302,31 +297,9 @@ class RecurrentEstimator(BaseEstimator):
             channels = list(sequences.categorical) if chosen is not None else []
         else:
             channels = channel_positions(np.asarray(chosen), sequences, "categorical_features")
-        for channel in channels:
-            largest = np.nanmax(np.abs(sequences.values[:, channel]), initial=0)
-            if self.dtype == "float32" and largest >= 2**24:
-                raise ValueError(
-                    f"categorical_features names channel {channel}, which has the code {largest:.0f}, but float32 "
-                    "holds integers exactly up to 16,777,215. Number the categories from 0, or use dtype='float64'."
-                )
+        if self.dtype == "float32":
+            check_codes_exact(sequences, channels)
         return channels
-
-    def _check_weights(self, sample_weight: ArrayLike | None, targets: Any) -> NDArray[np.float64] | None:
-        if sample_weight is None:
-            return None
-        weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-        if weights.ndim == 0:
-            weights = np.full(len(targets), float(weights))
-        if weights.shape != (len(targets),):
-            raise ValueError(
-                f"sample_weight.shape is {weights.shape}, but must be ({len(targets)},): one weight for each sample."
-            )
-        if (weights < 0).any() or not weights.any():
-            raise ValueError(
-                "sample_weight must not be negative and not all zero, but it has a sum of "
-                f"{weights.sum():g} and a smallest value of {weights.min():g}."
-            )
-        return weights
 
     def _check_validation(
         self, validation: tuple[Any, Any], sequences: Sequences
@@ -346,9 +319,7 @@ class RecurrentEstimator(BaseEstimator):
             raise ValueError(
                 f"X_val has {held_out.n_channels} channels, but X has {sequences.n_channels}. Pass the same channels."
             )
-        row = first_infinite(held_out)
-        if row is not None:
-            raise ValueError(f"X_val contains infinity, first in row {row} of its values.")
+        check_finite(held_out, "X_val")
         return held_out
 
     def _stops_early(self, n_samples: int, has_validation: bool) -> bool:
@@ -400,42 +371,9 @@ class RecurrentEstimator(BaseEstimator):
         return tags
 
 
-def channel_positions(chosen: NDArray, sequences: Sequences, parameter: str) -> list[int]:
-    """Channels by position, name or mask as sorted positions; ValueError names what there is."""
-    names, n_channels = sequences.channel_names, sequences.n_channels
-    there = f"{n_channels} channels" + (f" ({', '.join(names)})" if names else " without names")
-    if chosen.dtype == bool and chosen.shape == (n_channels,):
-        return np.flatnonzero(chosen).tolist()
-    if chosen.dtype.kind in "iu" and ((chosen >= -n_channels) & (chosen < n_channels)).all():
-        return sorted({int(position) % n_channels for position in chosen})
-    if chosen.size == 0:
-        return []
-    if chosen.dtype.kind in "OUT" and names and set(map(str, chosen)) <= set(names):
-        return sorted(names.index(str(name)) for name in set(chosen))
-    raise ValueError(f"{parameter} is {chosen.tolist()}, but X has {there}. Name channels that are there.")
-
-
-def _codes(sequences: Sequences, channel: int) -> list[float]:
-    """The sorted codes of a channel that sequences use."""
-    codes = np.unique(sequences.values[sequences.used_rows() > 0, channel])
-    return codes[~np.isnan(codes)].astype(np.float64).tolist()
-
-
 def automatic_batch_size(n_samples: int) -> int:
     """A sixteenth of the samples as a power of two, from 16 to 128, and no more than there are."""
     return min(n_samples, 2 ** int(np.clip(np.floor(np.log2(max(n_samples, 16) / 16)), 4, 7)))
-
-
-def tail_split(n_samples: int, n_held_out: int) -> tuple[NDArray, NDArray]:
-    """The last samples are held out."""
-    rows = np.arange(n_samples)
-    return rows[:-n_held_out], rows[-n_held_out:]
-
-
-def random_split(n_samples: int, n_held_out: int, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
-    """Any samples are held out, both parts in order."""
-    rows = random.permutation(n_samples)
-    return np.sort(rows[n_held_out:]), np.sort(rows[:n_held_out])
 
 
 @contextmanager

@@ -92,7 +92,7 @@ optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optim
     batch_size : int or "auto", default="auto"
         Sequences an update. "auto" takes a sixteenth of the training sequences as a power of two, from 16 to 128.
     max_epochs : int or "auto", default="auto"
-        The longest training in passes over the data. "auto" takes as many as make 2,500 updates, from 10 to 200.
+        The longest training in passes over the data. "auto" takes as many as make 2,000 updates, from 10 to 200.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out validation data, stop when its loss no longer improves, and return to the best epoch.
         "auto" does so from 1,000 samples on, or when `X_val` is given.

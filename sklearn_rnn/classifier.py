@@ -23,10 +23,11 @@ from sklearn.utils import (
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from sklearn_rnn._estimator import RecurrentEstimator, random_split, tail_split
+from sklearn_rnn._estimator import RecurrentEstimator
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._targets import flat_steps, form_of, in_form, read_step_labels, with_values
+from sklearn_rnn._validation import random_split, stratified_split, tail_split
 from sklearn_rnn.sequences import Sequences
 
 
@@ -305,14 +306,3 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def stratified_split(codes: NDArray, n_held_out: int, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
-    """Hold out the same share of each class, as evenly as whole samples allow; a class of any size will do."""
-    order = random.permutation(len(codes))
-    by_class = order[np.argsort(codes[order], kind="stable")]
-    # Every (n / n_held_out)-th sample in the order of classes: systematic sampling keeps the shares.
-    position = ((np.arange(n_held_out) + random.uniform()) * len(codes) / n_held_out).astype(int)
-    held_out = np.zeros(len(codes), dtype=bool)
-    held_out[by_class[position]] = True
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -14,11 +14,12 @@ from sklearn.utils import Tags, check_array, check_consistent_length
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_rnn._estimator import RecurrentEstimator, channel_positions, random_split, rounded, tail_split
+from sklearn_rnn._estimator import RecurrentEstimator, rounded
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import channel_statistics, target_statistics
 from sklearn_rnn._targets import flat_steps, form_of, in_form, read_step_labels, with_values
+from sklearn_rnn._validation import channel_positions, random_split, tail_split
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
 

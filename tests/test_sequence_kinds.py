@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences, SlidingWindow
 
 TINY = {"hidden_size": 8, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu"}
-LEARNS = {**TINY, "hidden_size": 16, "max_epochs": 40}
+LEARNS = {**TINY, "hidden_size": 16, "max_epochs": 40, "batch_size": 8}
 
 
 @pytest.fixture
@@ -188,7 +188,9 @@ def test_quantiles_cover_what_they_say_and_never_cross():
     X = rng.normal(size=(1500, 4, 1)).astype(np.float32)
     y = X[:, -1, 0] + np.exp(X[:, -2, 0]) * rng.normal(size=1500)  # its spread depends on X
     levels = (0.1, 0.5, 0.9)
-    model = RNNRegressor(**{**LEARNS, "max_epochs": 30}, loss="quantile", quantiles=levels).fit(X[:1000], y[:1000])
+    model = RNNRegressor(**{**LEARNS, "max_epochs": 15, "batch_size": 32}, loss="quantile", quantiles=levels).fit(
+        X[:1000], y[:1000]
+    )
     quantiles = model.predict_quantiles(X[1000:])
     assert quantiles.shape == (500, 1, 3)
     assert (np.diff(quantiles) >= 0).all()

@@ -1,0 +1,104 @@
+"""Checks of data that need no estimator, and splits into training and validation rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
+
+from sklearn_rnn._statistics import first_infinite
+from sklearn_rnn.sequences import Sequences
+
+
+def check_finite(sequences: Sequences, name: str) -> None:
+    """ValueError that names the first infinite value."""
+    row = first_infinite(sequences)
+    if row is not None:
+        raise ValueError(
+            f"{name} contains infinity or a value too large for {sequences.dtype}, first in row {row} of its values. "
+            "Replace it, by NaN if it is unknown."
+        )
+
+
+def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[np.float64] | None:
+    """Weights as float64 of shape (n_samples,), none negative and not all zero."""
+    if sample_weight is None:
+        return None
+    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weights.ndim == 0:
+        weights = np.full(n_samples, float(weights))
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight.shape is {weights.shape}, but must be ({n_samples},): one weight for each sample."
+        )
+    if (weights < 0).any() or not weights.any():
+        raise ValueError(
+            "sample_weight must not be negative and not all zero, but it has a sum of "
+            f"{weights.sum():g} and a smallest value of {weights.min():g}."
+        )
+    return weights
+
+
+def check_segment_size(segment_size: int, sequences: Sequences) -> None:
+    """ValueError for segments longer than every sequence."""
+    longest = sequences.shape[1]
+    if segment_size > longest:
+        raise ValueError(
+            f"segment_size is {segment_size}, but the longest sequence of X has {longest} steps. Choose a "
+            "segment_size that is no longer than the sequences."
+        )
+
+
+def check_codes_exact(sequences: Sequences, channels: list[int]) -> None:
+    """ValueError for category codes that float32 cannot tell apart."""
+    for channel in channels:
+        largest = np.nanmax(np.abs(sequences.values[:, channel]), initial=0)
+        if largest >= 2**24:
+            raise ValueError(
+                f"categorical_features names channel {channel}, which has the code {largest:.0f}, but float32 "
+                "holds integers exactly up to 16,777,215. Number the categories from 0, or use dtype='float64'."
+            )
+
+
+def channel_positions(chosen: NDArray, sequences: Sequences, parameter: str) -> list[int]:
+    """Channels by position, name or mask as sorted positions; ValueError names what there is."""
+    names, n_channels = sequences.channel_names, sequences.n_channels
+    there = f"{n_channels} channels" + (f" ({', '.join(names)})" if names else " without names")
+    if chosen.dtype == bool and chosen.shape == (n_channels,):
+        return np.flatnonzero(chosen).tolist()
+    if chosen.dtype.kind in "iu" and ((chosen >= -n_channels) & (chosen < n_channels)).all():
+        return sorted({int(position) % n_channels for position in chosen})
+    if chosen.size == 0:
+        return []
+    if chosen.dtype.kind in "OUT" and names and set(map(str, chosen)) <= set(names):
+        return sorted(names.index(str(name)) for name in set(chosen))
+    raise ValueError(f"{parameter} is {chosen.tolist()}, but X has {there}. Name channels that are there.")
+
+
+def used_codes(sequences: Sequences, channel: int) -> list[float]:
+    """The sorted codes of a channel that sequences use."""
+    codes = np.unique(sequences.values[sequences.used_rows() > 0, channel])
+    return codes[~np.isnan(codes)].astype(np.float64).tolist()
+
+
+def tail_split(n_samples: int, n_held_out: int) -> tuple[NDArray, NDArray]:
+    """The last samples are held out."""
+    rows = np.arange(n_samples)
+    return rows[:-n_held_out], rows[-n_held_out:]
+
+
+def random_split(n_samples: int, n_held_out: int, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
+    """Any samples are held out, both parts in order."""
+    rows = random.permutation(n_samples)
+    return np.sort(rows[n_held_out:]), np.sort(rows[:n_held_out])
+
+
+def stratified_split(codes: NDArray, n_held_out: int, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
+    """Hold out the same share of each class, as evenly as whole samples allow; a class of any size will do."""
+    order = random.permutation(len(codes))
+    by_class = order[np.argsort(codes[order], kind="stable")]
+    # Every (n / n_held_out)-th sample in the order of classes: systematic sampling keeps the shares.
+    position = ((np.arange(n_held_out) + random.uniform()) * len(codes) / n_held_out).astype(int)
+    held_out = np.zeros(len(codes), dtype=bool)
+    held_out[by_class[position]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
