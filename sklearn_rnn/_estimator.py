@@ -153,6 +153,7 @@ class RecurrentEstimator(BaseEstimator):
             bidirectional=self.bidirectional,
             dropout=self.dropout,
             nonlinearity=self.nonlinearity,
+            fused=self.fused,
             pooling=self.pooling,
             segment_size=self.segment_size,
             input_mean=rounded(mean, self.dtype),

@@ -42,6 +42,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "device": [str],
     "dtype": [StrOptions({"float32", "float64"})],
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "fused": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }
@@ -114,6 +115,9 @@ n_iter_no_change : int, default=10
         Precision of the net and of the data it is given.
     n_threads : int or None, default=None
         Threads torch may use in fit and predict; None takes what is quickest for the size of the net.
+    fused : bool, default=True
+        Whether a CPU may run the cells compiled by numba, where it is installed (the extra "fast") and `hidden_size` is
+        at most 128; results agree with torch's own modules to rounding.
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, shuffling, dropout and held-out samples. The same int gives the same bits on a CPU.
     verbose : int, default=0

@@ -117,6 +117,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         device: str = "auto",
         dtype: str = "float32",
         n_threads: int | None = None,
+        fused: bool = True,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -151,6 +152,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         self.device = device
         self.dtype = dtype
         self.n_threads = n_threads
+        self.fused = fused
         self.random_state = random_state
         self.verbose = verbose
 

@@ -122,6 +122,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         device: str = "auto",
         dtype: str = "float32",
         n_threads: int | None = None,
+        fused: bool = True,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -157,6 +158,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         self.device = device
         self.dtype = dtype
         self.n_threads = n_threads
+        self.fused = fused
         self.random_state = random_state
         self.verbose = verbose
 

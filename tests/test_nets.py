@@ -34,11 +34,12 @@ class ArticleNet(nn.Module):
         return self.head(outputs[:, -1, :])
 
 
+@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("n_layers", [1, 3])
 @pytest.mark.parametrize("cell", CELLS)
-def test_without_scaling_the_net_is_the_ten_line_torch_module(cell, n_layers):
+def test_without_scaling_the_net_is_the_ten_line_torch_module(cell, n_layers, fused):
     article = ArticleNet(CELLS[cell], n_layers)
-    net = RecurrentNet(10, 1, cell=cell, hidden_size=20, n_layers=n_layers)
+    net = RecurrentNet(10, 1, cell=cell, hidden_size=20, n_layers=n_layers, fused=fused)
     with torch.no_grad():
         for i, layer in enumerate(net.recurrent.forward_layers):
             for name, weight in layer.named_parameters():
@@ -120,7 +121,7 @@ def test_pooling_is_what_its_name_says_over_the_valid_steps(pooling):
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True, "pooling": "attention"}, {"segment_size": 2}])
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_agree_with_finite_differences(cell, options):
-    net = RecurrentNet(2, 2, cell=cell, hidden_size=3, **options).double()
+    net = RecurrentNet(2, 2, cell=cell, hidden_size=3, fused=cell != "rnn", **options).double()
     lengths = torch.tensor([4, 3])
 
     def outputs(X, *weights):

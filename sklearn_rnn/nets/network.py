@@ -23,7 +23,7 @@ class RecurrentNet(nn.Module):
     Parameters
     ----------
     n_channels, n_outputs : int
-    cell, hidden_size, n_layers, bidirectional, dropout, nonlinearity
+    cell, hidden_size, n_layers, bidirectional, dropout, nonlinearity, fused
         See :class:`~sklearn_rnn.nets.recurrent.RecurrentLayers`.
     pooling : {"last", "mean", "max", "attention"}
     segment_size : int
@@ -59,6 +59,7 @@ class RecurrentNet(nn.Module):
         bidirectional: bool = False,
         dropout: float = 0.0,
         nonlinearity: str = "tanh",
+        fused: bool = True,
         pooling: str = "last",
         segment_size: int = 1,
         per_step: bool = False,
@@ -94,6 +95,7 @@ class RecurrentNet(nn.Module):
             bidirectional=bidirectional,
             dropout=dropout,
             nonlinearity=nonlinearity,
+            fused=fused,
         )
         self.pool = Pooling("last" if per_step else pooling, self.recurrent.output_size, hidden_size)
         self.dropout = nn.Dropout(dropout)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from sklearn_rnn.nets import fused as fused_cells
+
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -25,6 +27,8 @@ class RecurrentLayers(nn.Module):
         Applied between layers.
     nonlinearity : {"tanh", "relu"}
         Of the plain "rnn" cell.
+    fused : bool
+        Whether cells compiled by numba may take the place of torch's on a CPU.
     """
 
     def __init__(
@@ -37,8 +41,10 @@ class RecurrentLayers(nn.Module):
         bidirectional: bool = False,
         dropout: float = 0.0,
         nonlinearity: str = "tanh",
+        fused: bool = True,
     ) -> None:
         super().__init__()
+        self.fused = fused
         self.output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * (n_layers - 1)
         options = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
@@ -59,12 +65,18 @@ class RecurrentLayers(nn.Module):
         for i, layer in enumerate(self.forward_layers):
             if i > 0:
                 states = self.dropout(states)
-            outputs = layer(states)[0]  # (batch, steps, hidden_size)
+            outputs = self._run(layer, states)  # (batch, steps, hidden_size)
             if self.backward_layers is not None:
-                backward = self.backward_layers[i](reverse_steps(states, lengths))[0]
+                backward = self._run(self.backward_layers[i], reverse_steps(states, lengths))
                 outputs = torch.cat([outputs, reverse_steps(backward, lengths)], dim=2)
             states = outputs
         return states
+
+    def _run(self, layer: nn.Module, inputs: Tensor) -> Tensor:
+        assert isinstance(layer, nn.RNNBase)
+        if self.fused and fused_cells.is_usable(layer, inputs):
+            return fused_cells.recurrent_states(layer, inputs)
+        return layer(inputs)[0]
 
 
 def reverse_steps(states: Tensor, lengths: Tensor | None) -> Tensor:
