@@ -18,10 +18,10 @@ from sklearn_rnn import RNNClassifier, RNNRegressor, SequenceVectorizer
 
 ARCHIVE = {
     "JapaneseVowels": {"bidirectional": True, "pooling": "mean"},
-    "BasicMotions": {"segment_size": 5, "pooling": "mean"},
-    "ItalyPowerDemand": {"bidirectional": True},
+    "BasicMotions": {"segment_size": 5, "pooling": "max"},
+    "ItalyPowerDemand": {"segment_size": 12},
     "GunPoint": {"segment_size": 10},
-    "ArrowHead": {"segment_size": 10, "bidirectional": True, "pooling": "max"},
+    "ArrowHead": {"segment_size": 25, "bidirectional": True, "pooling": "attention"},
 }
 SPEECH = {"bidirectional": True, "pooling": "mean"}
 TEXT = {"bidirectional": True, "pooling": "max", "dropout": 0.5}

@@ -30,6 +30,14 @@ def resolve_device(device: str) -> str:
     )
 
 
+@contextmanager
+def seeded(seed: int, device: str) -> Iterator[None]:
+    """Draw from generators that begin at `seed`; the caller's global ones are as before afterwards."""
+    with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
+        torch.manual_seed(seed)
+        yield
+
+
 # Threads only pay for themselves once a step's matrix products are large.
 _HIDDEN_SIZE_WORTH_THREADS = 48
 

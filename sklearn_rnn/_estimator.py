@@ -18,7 +18,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_rnn._batches import SequenceDataset
-from sklearn_rnn._device import limited_threads, resolve_device
+from sklearn_rnn._device import limited_threads, resolve_device, seeded
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._parameters import check_shared_parameters
 from sklearn_rnn._statistics import channel_statistics
@@ -124,8 +124,7 @@ class RecurrentEstimator(BaseEstimator):
             held_out = (sequences[valid_rows], targets[valid_rows], None if weights is None else weights[valid_rows])
             sequences, targets = sequences[train_rows], targets[train_rows]
             weights = None if weights is None else weights[train_rows]
-        with torch.random.fork_rng(), limited_threads(self.n_threads, self.hidden_size):
-            torch.manual_seed(seed)
+        with seeded(seed, device), limited_threads(self.n_threads, self.hidden_size):
             module, criterion, optimizer_state = self._start(sequences, targets, weights, resume)
             train = self._make_dataset(module, sequences, targets, weights, device)
             valid = None if held_out is None else self._make_dataset(module, *held_out, device)

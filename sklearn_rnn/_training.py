@@ -271,7 +271,7 @@ def freeze_net(net: SequenceNet) -> dict[str, Any]:
 
 def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
     """The net behind :func:`freeze_net`, ready to predict or to be trained on."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         module = RecurrentNet(**frozen["module"])
     module.to(torch.from_numpy(frozen["weights"]["head.weight"]).dtype)
     module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in frozen["weights"].items()})

@@ -316,6 +316,14 @@ def test_float64_is_float64_throughout(series):
     assert {weight.dtype for weight in model.net_.module_.state_dict().values()} == {torch.float64}
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_compiled_cells_and_torchs_own_give_the_same_model(series, cell):
+    X, y = series
+    options = {**TINY, "dtype": "float64", "cell": cell, "bidirectional": True}
+    compiled = RNNRegressor(**options).fit(X, y).predict(X)
+    np.testing.assert_allclose(compiled, RNNRegressor(**options, fused=False).fit(X, y).predict(X), rtol=1e-8)
+
+
 def test_auto_batches_are_powers_of_two():
     assert [automatic_batch_size(n) for n in (5, 36, 300, 1000, 10**6)] == [5, 16, 16, 32, 128]
 
