@@ -24,7 +24,7 @@ ARCHIVE = {
     "ArrowHead": {"segment_size": 25, "bidirectional": True, "pooling": "attention"},
 }
 SPEECH = {"bidirectional": True, "pooling": "mean"}
-TEXT = {"bidirectional": True, "pooling": "max", "dropout": 0.5}
+TEXT = {"pooling": "max", "dropout": 0.5, "max_epochs": 4}
 
 
 def measure(name: str, make_model: Callable, parameters: dict, data: tuple, n_seeds: int) -> dict:

@@ -24,7 +24,7 @@ half_lives = random.uniform(5, 30, size=1_500)
 recordings = [recording(half_life) for half_life in half_lives]
 X_train, X_test, y_train, y_test = train_test_split(recordings, half_lives, test_size=0.2, random_state=0)
 
-model = RNNRegressor(hidden_size=32, max_epochs=15, random_state=0).fit(X_train, y_train)
+model = RNNRegressor(hidden_size=32, max_epochs=20, random_state=0).fit(X_train, y_train)
 mean = DummyRegressor().fit(np.zeros((len(y_train), 1)), y_train)
 
 print(f"{len(X_train)} recordings of {min(map(len, X_train))} to {max(map(len, X_train))} values to learn from")

@@ -23,6 +23,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from sklearn_rnn import RNNRegressor, SlidingWindow, WindowSplit
 
@@ -30,6 +31,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 TEST_SHARE = 0.2
+WORTH_PROCESSES = 5_000  # rows, below which a search is over before more processes have started
 SEASONS = {"15min": 96, "30min": 48, "1h": 24, "1D": 7, "7D": 52, "30D": 12, "91D": 4}  # spacing: rows of a season
 CYCLES = {"day": 1.0, "week": 7.0, "year": 365.25}  # in days
 INK, BLUE, ORANGE, GREY = "#22262b", "#1769aa", "#d9540b", "#b5bcc4"
@@ -222,7 +224,7 @@ def rivals(n_steps, horizon, train):
             {"slidingwindow__n_steps": n_steps, **settings},
             cv=folds,
             scoring="neg_mean_absolute_error",
-            n_jobs=-1,
+            n_jobs=-1 if train.stop > WORTH_PROCESSES else None,
         )
         for name, (model, settings) in models.items()
     }
@@ -258,7 +260,7 @@ def draw(tested, following, mae):
     series.plot(end.index, end["forecast"], color=BLUE, linewidth=1.6, label=f"forecast, {rows_ahead(len(following))}")
     joined = pd.concat([end["observed"][-1:], following])
     series.plot(
-        joined.index, joined, ":", color=ORANGE, marker="o", markersize=4, markevery=slice(1, None), label="next"
+        joined.index, joined, ":", color=ORANGE, marker="o", markersize=4, markevery=slice(1, None), label="next rows"
     )
     series.set_title(f"{following.name}, end of the test part", loc="left", fontweight="bold")
     series.legend(frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, -0.08))
@@ -274,4 +276,5 @@ def draw(tested, following, mae):
 
 
 if __name__ == "__main__":
-    main()
+    with threadpool_limits(1):  # threads that wait for each other make small trees and nets slow on a busy machine
+        main()

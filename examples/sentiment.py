@@ -52,9 +52,7 @@ def main() -> None:
     X_train, X_test, y_train, y_test = train_test_split(texts, labels, test_size=0.1, stratify=labels, random_state=0)
     models = {
         "bag of words, logistic regression": make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)),
-        "GRU": make_pipeline(
-            SequenceVectorizer(min_df=2), RNNClassifier(pooling="max", bidirectional=True, dropout=0.5, random_state=0)
-        ),
+        "GRU": make_pipeline(SequenceVectorizer(min_df=2), RNNClassifier(pooling="max", dropout=0.5, random_state=0)),
     }
     print(f"{len(X_train)} texts to learn from, {len(X_test)} to test on")
     for name, model in models.items():

@@ -74,7 +74,10 @@ class CategoryEmbedding(nn.Module):
         super().__init__()
         self.output_size = automatic_embedding_size(len(codes)) if embedding_size == "auto" else int(embedding_size)
         self.register_buffer("codes", torch.tensor(codes))
-        self.vectors = nn.Embedding(len(codes) + 1, self.output_size, padding_idx=0)
+        # Small beside what training adds, so that rare codes say little instead of something random.
+        vectors = 0.1 * torch.randn(len(codes) + 1, self.output_size)
+        vectors[0] = 0.0
+        self.vectors = nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=0)
 
     def forward(self, values: Tensor) -> Tensor:
         """(batch, steps) codes to (batch, steps, output_size)."""
