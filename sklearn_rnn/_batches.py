@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +49,11 @@ class SequenceDataset(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.starts)
 
+    @property
+    def samples_an_epoch(self) -> int:
+        """How many samples an epoch of training draws without repetition."""
+        return len(self)
+
     def gather(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Values (batch, steps, n_channels) and lengths (batch,), None where all fill the steps.
 
@@ -62,7 +68,7 @@ class SequenceDataset(torch.utils.data.Dataset):
         values = values.view(len(rows), longest, self.values.shape[1])
         return values, None if shortest == longest else lengths.to(self.device, non_blocking=True)
 
-    def batch(self, rows: Tensor) -> tuple[tuple[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]:
+    def batch(self, rows: Tensor) -> tuple[tuple[Any, ...], tuple[Tensor, Tensor | None]]:
         """Inputs (values, lengths) and what they are compared with (targets, weights)."""
         if isinstance(self.targets, SequenceDataset):
             targets = self.targets.gather(rows)[0]
@@ -70,7 +76,11 @@ class SequenceDataset(torch.utils.data.Dataset):
             assert self.targets is not None
             targets = self.targets[rows.to(self.device, non_blocking=True)]
         weights = None if self.weights is None else self.weights[rows.to(self.device, non_blocking=True)]
-        return self.gather(rows), (targets, weights)
+        return self.inputs(rows), (targets, weights)
+
+    def inputs(self, rows: Tensor) -> tuple[Any, ...]:
+        """What the net is called with."""
+        return self.gather(rows)
 
 
 class Batches:
@@ -87,19 +97,24 @@ class Batches:
     def __init__(self, dataset: SequenceDataset, batch_size: int, generator: torch.Generator | None = None) -> None:
         self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
 
+    @property
+    def n_samples(self) -> int:
+        return len(self.dataset) if self.generator is None else self.dataset.samples_an_epoch
+
     def __len__(self) -> int:
-        return -(-len(self.dataset) // self.batch_size)
+        return -(-self.n_samples // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple]:
         n_samples = len(self.dataset)
         shuffled = self.generator is not None
         order = torch.randperm(n_samples, generator=self.generator) if shuffled else torch.arange(n_samples)
+        order = order[: self.n_samples]
         for rows in order.split(self.batch_size):
             yield self.dataset.batch(rows)
 
 
-def prediction_batches(dataset: SequenceDataset, width: int) -> Iterator[tuple[NDArray, Tensor, Tensor | None]]:
-    """Batches for prediction, sequences of like length together: (samples, values, lengths).
+def prediction_batches(dataset: SequenceDataset, width: int) -> Iterator[tuple[NDArray, tuple[Any, ...]]]:
+    """Batches for prediction, sequences of like length together: (samples, inputs of the net).
 
     The last one is filled up to a whole tile of rows by repeating a sequence, so that a sequence's result has the same
     bits alone and in any company; `samples` names the rows that count.
@@ -120,8 +135,7 @@ def prediction_batches(dataset: SequenceDataset, width: int) -> Iterator[tuple[N
         fitting = _LARGEST_BATCH // (longest * width) // ROWS_PER_TILE * ROWS_PER_TILE
         rows, order = order.tensor_split([min(max(fitting, ROWS_PER_TILE), _PREDICTION_BATCH)])
         repeats = -len(rows) % ROWS_PER_TILE
-        values, batch_lengths = dataset.gather(torch.cat([rows, rows[-1:].expand(repeats)]))
-        yield rows.numpy(), values, batch_lengths
+        yield rows.numpy(), dataset.inputs(torch.cat([rows, rows[-1:].expand(repeats)]))
 
 
 def _as_tensor(array: NDArray) -> Tensor:

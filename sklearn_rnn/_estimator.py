@@ -5,25 +5,23 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._device import limited_threads, resolve_device, seeded
 from sklearn_rnn._losses import Criterion
+from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator, unchanged_on_error
 from sklearn_rnn._parameters import check_shared_parameters
 from sklearn_rnn._statistics import channel_statistics
 from sklearn_rnn._targets import with_values
-from sklearn_rnn._training import SequenceNet, TrainingSettings, fit_net, freeze_net, predict_net, restore_net
+from sklearn_rnn._training import SequenceNet, fit_net, predict_net
 from sklearn_rnn._validation import (
     channel_positions,
     check_codes_exact,
@@ -35,15 +33,11 @@ from sklearn_rnn._validation import (
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences, as_sequences, is_ragged
 
-EARLY_STOPPING_SAMPLES = 1_000
-UPDATES = 2_000
 
-
-class RecurrentEstimator(BaseEstimator):
+class RecurrentEstimator(NetEstimator):
     """Base of RNNRegressor and RNNClassifier, which say what targets, outputs and losses are."""
 
     _parameter_constraints: dict[str, list[Any]]
-    history_: pd.DataFrame
     n_steps_in_: int
     feature_names_in_: NDArray
 
@@ -81,14 +75,14 @@ class RecurrentEstimator(BaseEstimator):
         ValueError, TypeError
             If a parameter or the data is unfit; the estimator is then as it was before the call.
         """
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             self._validate_params()
             resume = self.warm_start and self.__sklearn_is_fitted__()
             self._train(X, y, sample_weight, (X_val, y_val), resume=resume, knows_targets=resume)
         return self
 
     def _fit_one_pass(self, X: Any, y: Any, sample_weight: ArrayLike | None, classes: ArrayLike | None = None) -> None:
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             self._validate_params()
             resume = self.__sklearn_is_fitted__()
             if classes is not None and not resume:
@@ -180,38 +174,10 @@ class RecurrentEstimator(BaseEstimator):
         relative = None if weights is None else torch.from_numpy(weights / weights.mean()).to(dtype)
         return SequenceDataset(sequences, scaled, relative, device=device)
 
-    def _settings(self, n_samples: int, stop_early: bool, device: str, one_pass: bool) -> TrainingSettings:
-        batch_size = automatic_batch_size(n_samples) if self.batch_size == "auto" else min(self.batch_size, n_samples)
-        n_updates = -(-n_samples // batch_size)
-        max_epochs = int(np.clip(-(-UPDATES // n_updates), 10, 200)) if self.max_epochs == "auto" else self.max_epochs
-        return TrainingSettings(
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            schedule="constant" if one_pass else self.schedule,
-            weight_decay=self.weight_decay,
-            gradient_clip=self.gradient_clip,
-            batch_size=batch_size,
-            max_epochs=1 if one_pass else max_epochs,
-            stop_early=stop_early,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            callbacks=self.callbacks or (),
-            device=device,
-            verbose=int(self.verbose),
-        )
-
     def _store(self, net: SequenceNet, best_epoch: int, sequences: Sequences, device: str, resume: bool) -> None:
-        before = self.history_ if resume else pd.DataFrame()
-        history = pd.DataFrame(net.history.to_list()).drop(columns=["batches"], errors="ignore")
-        history = history.rename(columns={"dur": "seconds"})
-        history["epoch"] += len(before)
-        self.history_ = pd.concat([before, history], ignore_index=True) if resume else history
-        self.best_epoch_ = len(before) + best_epoch
-        self.n_iter_ = len(self.history_)
+        self._store_training(net, best_epoch, device, resume)
         longest = sequences.shape[1]
         self.n_steps_in_ = max(longest, self.n_steps_in_) if resume else longest
-        self.device_ = device
-        self._net = net
 
     def _predict_outputs(self, X: Any) -> Any:
         """Outputs of the net in the units of y, float64: (n_samples, n_outputs) or what predict_net says."""
@@ -335,57 +301,12 @@ class RecurrentEstimator(BaseEstimator):
     def _n_held_out(self, n_samples: int) -> int:
         return min(max(round(self.validation_fraction * n_samples), 1), n_samples - 1)
 
-    # State ------------------------------------------------------------------------------------------------------------
-
-    @property
-    def net_(self) -> SequenceNet:
-        """The trained skorch net, made anew on first use after unpickling."""
-        if "_net" not in vars(self):
-            if "_frozen_net" not in vars(self):
-                raise AttributeError(f"This {type(self).__name__} has no net_ before fit.")
-            try:
-                device = resolve_device(self.device_)
-            except ValueError:  # fitted on a device that this machine lacks
-                device = resolve_device("auto")
-            self._net = restore_net(self._frozen_net, device)
-            self.device_ = device
-            del self._frozen_net
-        return self._net
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "_net" in vars(self) or "_frozen_net" in vars(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Parameters, arrays and plain values: no torch object, no device, no optimizer."""
-        state = dict(super().__getstate__())
-        net = state.pop("_net", None)
-        if net is not None:
-            state["_frozen_net"] = freeze_net(net)
-        return state
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
         tags.non_deterministic = self.random_state is None
         return tags
-
-
-def automatic_batch_size(n_samples: int) -> int:
-    """A sixteenth of the samples as a power of two, from 16 to 128, and no more than there are."""
-    return min(n_samples, 2 ** int(np.clip(np.floor(np.log2(max(n_samples, 16) / 16)), 4, 7)))
-
-
-@contextmanager
-def _unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """A failing fit leaves the estimator, and an earlier fit, as they were."""
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 def rounded(numbers: NDArray[np.float64], dtype: str) -> list[float]:

@@ -31,6 +31,8 @@ class Criterion(nn.Module):
         For the two cross entropies.
     class_weights : sequence of float or None
         A factor for the loss of each class, for "cross_entropy".
+    skip_missing : bool
+        Whether targets may be NaN: their losses are NaN, and no gradient comes from them.
     """
 
     quantiles: Tensor
@@ -43,6 +45,7 @@ class Criterion(nn.Module):
         quantiles: Sequence[float] = (),
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
+        skip_missing: bool = False,
     ) -> None:
         super().__init__()
         self.config = {
@@ -50,14 +53,22 @@ class Criterion(nn.Module):
             "quantiles": quantiles,
             "label_smoothing": label_smoothing,
             "class_weights": class_weights,
+            "skip_missing": skip_missing,
         }
         self.kind = kind
         self.label_smoothing = label_smoothing
+        self.skip_missing = skip_missing
         self.register_buffer("quantiles", torch.tensor(quantiles))
         self.register_buffer("class_weights", None if class_weights is None else torch.tensor(class_weights))
 
     def forward(self, raw: Tensor, target: Tensor) -> Tensor:
         """Loss of each target: raw (..., n_targets or n_classes or n_targets, n_quantiles) to (..., n_targets)."""
+        if not self.skip_missing:
+            return self._losses(raw, target)
+        missing = target.isnan()
+        return self._losses(raw, target.masked_fill(missing, 0.0)).masked_fill(missing, torch.nan)
+
+    def _losses(self, raw: Tensor, target: Tensor) -> Tensor:
         if self.kind in REGRESSION_LOSSES:
             return REGRESSION_LOSSES[self.kind](raw, target)
         if self.kind == "quantile":

@@ -109,7 +109,7 @@ def joined(context: Rows, rows: Rows) -> Rows:
 def rows_of_array(values: NDArray[np.float32]) -> Rows:
     """The rows of one series that follow each other."""
     check_no_infinity(values)
-    return Rows(values, *_one_group(len(values)), None)
+    return Rows(values, *one_group(len(values)), None)
 
 
 def categories_of(X: pd.DataFrame, channels: list[int]) -> dict[int, list]:
@@ -155,10 +155,10 @@ def rows_of_frame(
             f"Found array with {len(X)} sample(s) and {len(channels)} feature(s) besides time and group, while a "
             "minimum of 1 is required of each."
         )
-    times = _read_times(X, time)
+    times = times_of_frame(X, time)
     values = _read_channels(X, channels, categories)
     check_no_infinity(values, [str(X.columns[position]) for position in channels])
-    groups, labels = _read_groups(X, group) if group else _one_group(len(X))
+    groups, labels = read_groups(X, group) if group else one_group(len(X))
     return Rows(values, groups, labels, None if times is None else times.numbers), times
 
 
@@ -241,7 +241,7 @@ def _read_channels(X: pd.DataFrame, channels: list[int], categories: dict[int, l
     return values
 
 
-def _read_groups(X: pd.DataFrame, group: Sequence[Hashable]) -> tuple[NDArray[np.int64], list[tuple]]:
+def read_groups(X: pd.DataFrame, group: Sequence[Hashable]) -> tuple[NDArray[np.int64], list[tuple]]:
     """Codes of shape (n_rows,) in order of appearance, and the label of each code."""
     missing = X[list(group)].isna().to_numpy().any(axis=1)
     if missing.any():
@@ -254,11 +254,11 @@ def _read_groups(X: pd.DataFrame, group: Sequence[Hashable]) -> tuple[NDArray[np
     return codes, list(X[list(group)].iloc[first_rows].itertuples(index=False, name=None))
 
 
-def _one_group(n_rows: int) -> tuple[NDArray[np.int64], list[tuple]]:
+def one_group(n_rows: int) -> tuple[NDArray[np.int64], list[tuple]]:
     return np.broadcast_to(np.int64(0), n_rows), [()]  # takes no memory
 
 
-def _read_times(X: pd.DataFrame, time: Hashable | None) -> Times | None:
+def times_of_frame(X: pd.DataFrame, time: Hashable | None) -> Times | None:
     if time is not None:
         return read_times(X[time], f"time {time!r}")
     if isinstance(X.index, pd.MultiIndex):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sklearn_rnn._batches import Batches, SequenceDataset, prediction_batches
 from sklearn_rnn._losses import Criterion
-from sklearn_rnn.nets import RecurrentNet
+from sklearn_rnn.nets import ForecastNet, RecurrentNet
 from sklearn_rnn.nets.pooling import valid_steps
 from sklearn_rnn.sequences import Sequences
 
@@ -30,6 +30,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
 }
+NETS: dict[str, type[nn.Module]] = {net.__name__: net for net in (RecurrentNet, ForecastNet)}
 _FUSED_OPTIMIZERS = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 
 
@@ -151,18 +152,18 @@ class SequenceNet(NeuralNet):
             nn.utils.clip_grad_norm_(weights, self.gradient_clip)
         return {"loss": loss, "y_pred": outputs}
 
-    def infer(self, x: tuple[Tensor, Tensor | None], **fit_params: Any) -> Tensor:
+    def infer(self, x: tuple, **fit_params: Any) -> Tensor:
         return self.module_(*x)
 
     def get_loss(self, y_pred: Tensor, y_true: tuple, X: tuple | None = None, training: bool = False) -> Tensor:
-        """Weighted mean over the batch, over the valid steps where there is a target a step."""
-        (targets, weights), (values, lengths) = y_true, X or (None, None)
+        """Weighted mean over the batch: over the valid steps of targets by step, over the targets that are there."""
+        (targets, weights), (values, lengths, *_) = y_true, X or (None, None)
         losses = self.criterion_(y_pred, targets)  # (batch, [steps,] n_targets)
         if weights is not None:
             losses = losses * weights.view(-1, *[1] * (losses.ndim - 1))
         if losses.ndim == 3 and lengths is not None:
             losses = losses[valid_steps(values, lengths)]
-        return losses.mean()
+        return losses.nanmean() if self.criterion_.skip_missing else losses.mean()
 
 
 class RecordLearningRate(Callback):
@@ -199,7 +200,7 @@ class BestEpoch(Callback):
 
 
 def fit_net(
-    module: RecurrentNet,
+    module: RecurrentNet | ForecastNet,
     criterion: Criterion,
     train: SequenceDataset,
     valid: SequenceDataset | None,
@@ -266,13 +267,14 @@ def _make_callbacks(settings: TrainingSettings, best: BestEpoch, has_valid: bool
 def freeze_net(net: SequenceNet) -> dict[str, Any]:
     """A trained net as plain values and numpy arrays, free of torch, device and optimizer."""
     weights = {name: tensor.cpu().numpy().copy() for name, tensor in net.module_.state_dict().items()}
-    return {"module": net.module_.config, "criterion": net.criterion_.config, "weights": weights}
+    kind = type(net.module_).__name__
+    return {"kind": kind, "module": net.module_.config, "criterion": net.criterion_.config, "weights": weights}
 
 
 def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
     """The net behind :func:`freeze_net`, ready to predict or to be trained on."""
     with torch.random.fork_rng(devices=[]):
-        module = RecurrentNet(**frozen["module"])
+        module = NETS[frozen["kind"]](**frozen["module"])
     module.to(torch.from_numpy(frozen["weights"]["head.weight"]).dtype)
     module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in frozen["weights"].items()})
     net = SequenceNet(
@@ -294,7 +296,7 @@ def predict_net(module: RecurrentNet, sequences: Sequences, device: str) -> NDAr
     dataset = SequenceDataset(sequences, device=device)
     width = module.encoder.output_size + module.recurrent.output_size
     outputs, samples = [], []
-    for rows, values, lengths in prediction_batches(dataset, width):
+    for rows, (values, lengths) in prediction_batches(dataset, width):
         raw = module.unscale(module(values, lengths))[: len(rows)].cpu()
         if module.per_step:
             raw = raw[valid_steps(values, lengths)[: len(rows)].cpu()]  # (all steps of the batch, n_outputs)
@@ -308,3 +310,16 @@ def predict_net(module: RecurrentNet, sequences: Sequences, device: str) -> NDAr
     ends = np.empty_like(order)
     ends[order] = np.cumsum(sequences.lengths[order])
     return Sequences(predicted, ends - sequences.lengths, sequences.lengths, align=sequences.align)
+
+
+@torch.inference_mode()
+def predict_forecasts(module: ForecastNet, dataset: SequenceDataset) -> NDArray[np.float64]:
+    """Forecasts in the units of the targets, (n_samples, horizon, n_targets[, n_quantiles])."""
+    module.eval()
+    outputs, samples = [], []
+    for rows, inputs in prediction_batches(dataset, module.width):
+        outputs.append(module.unscale(module(*inputs))[: len(rows)].cpu().numpy())
+        samples.append(rows)
+    restored = np.concatenate(outputs)
+    restored[np.concatenate(samples)] = restored.copy()
+    return restored

@@ -70,7 +70,7 @@ def window_bounds(
     order = sorted_order(groups, times)
     if order is not None:
         groups, times = groups[order], None if times is None else times[order]
-    runs = _first_rows_of_runs(groups, times, max_gap)
+    runs = first_rows_of_runs(groups, times, max_gap)
     starts = np.arange(1 - n_steps, n_rows + 1 - n_steps)
     np.maximum(starts, np.repeat(runs, np.diff(runs, append=n_rows)), out=starts)
     lengths = np.arange(1, n_rows + 1)
@@ -82,7 +82,7 @@ def window_bounds(
     return order, starts[position], lengths[position]
 
 
-def _first_rows_of_runs(groups: NDArray, times: NDArray | None, max_gap: float | None) -> NDArray[np.int64]:
+def first_rows_of_runs(groups: NDArray, times: NDArray | None, max_gap: float | None) -> NDArray[np.int64]:
     """Where the sorted rows change their group or leave a gap."""
     breaks = groups[1:] != groups[:-1]
     if times is not None and max_gap is not None:

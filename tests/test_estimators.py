@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_split
 
 from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences
-from sklearn_rnn._estimator import automatic_batch_size
+from sklearn_rnn._net_estimator import automatic_batch_size
 from sklearn_rnn._validation import stratified_split
 
 TINY = {"hidden_size": 8, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu"}

@@ -6,8 +6,13 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sklearn_rnn.nets import fused as fused_cells
+from sklearn_rnn.nets.pooling import last_step
+
+# What a layer remembers, (1, batch, hidden_size): one tensor, or for an LSTM hidden and cell state.
+State = Tensor | tuple[Tensor, Tensor]
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -77,6 +82,56 @@ class RecurrentLayers(nn.Module):
         if self.fused and fused_cells.is_usable(layer, inputs):
             return fused_cells.recurrent_states(layer, inputs)
         return layer(inputs)[0]
+
+    def last_states(self, inputs: Tensor, lengths: Tensor | None) -> list[State]:
+        """Each forward layer's state after each sequence's own last step, as its cell holds it."""
+        states, last = inputs, []
+        for i, layer in enumerate(self.forward_layers):
+            if i > 0:
+                states = self.dropout(states)
+            if isinstance(layer, nn.LSTM):
+                states, state = _run_to_the_end(layer, states, lengths)
+            else:
+                states = self._run(layer, states)
+                state = last_step(states, lengths)[None]
+            last.append(state)
+        return last
+
+    def advance(self, queries: Tensor, states: list[State]) -> Tensor:
+        """One step of the forward layers for each query, all from the same states and none after another.
+
+        Parameters
+        ----------
+        queries : Tensor of shape (batch, n_queries, input_size)
+        states : list of State
+            What :meth:`last_states` gave.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_queries, hidden_size)
+        """
+        batch, n_queries, _ = queries.shape
+        steps = queries.flatten(0, 1)[:, None]  # (batch * n_queries, 1, input_size)
+        for i, (layer, state) in enumerate(zip(self.forward_layers, states, strict=True)):
+            if i > 0:
+                steps = self.dropout(steps)
+            steps = layer(steps, _repeated(state, n_queries))[0]
+        return steps.view(batch, n_queries, -1)
+
+
+def _run_to_the_end(layer: nn.LSTM, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, State]:
+    """Outputs and last states of a cell that holds more than it puts out."""
+    if lengths is None:
+        return layer(inputs)
+    packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    outputs, state = layer(packed)
+    return pad_packed_sequence(outputs, batch_first=True)[0], state
+
+
+def _repeated(state: State, n_repeats: int) -> State:
+    if isinstance(state, tuple):
+        return state[0].repeat_interleave(n_repeats, dim=1), state[1].repeat_interleave(n_repeats, dim=1)
+    return state.repeat_interleave(n_repeats, dim=1)
 
 
 def reverse_steps(states: Tensor, lengths: Tensor | None) -> Tensor:

@@ -1,0 +1,332 @@
+"""What stands behind RNNForecaster: reading tables, sizes, training, forecasts of windows, memory of the last rows."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from sklearn_rnn._conformal import conformal_shifts, with_shifts
+from sklearn_rnn._device import limited_threads, resolve_device
+from sklearn_rnn._forecast_data import (
+    ForecastDataset,
+    naive_forecast,
+    thinned,
+    values_after,
+    windows_before,
+    with_a_target,
+)
+from sklearn_rnn._forecast_tables import all_quantiles
+from sklearn_rnn._frequency import Frequency, find_frequency
+from sklearn_rnn._losses import Criterion
+from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
+from sklearn_rnn._panel import (
+    CALENDAR,
+    Roles,
+    bounds_of_runs,
+    check_kind,
+    check_static,
+    find_roles,
+    read_history,
+    sort_rows,
+)
+from sklearn_rnn._rows import Rows, as_names, earlier_rows, joined, last_rows_of_groups, spacings
+from sklearn_rnn._statistics import channel_statistics
+from sklearn_rnn._training import fit_net, predict_forecasts
+from sklearn_rnn.nets import ForecastNet
+from sklearn_rnn.sequences import Sequences
+
+SEGMENTS = 14  # of a window
+LARGEST_VALIDATION = 8_192  # windows
+
+
+class BaseForecaster(NetEstimator):
+    """The mechanics of :class:`~sklearn_rnn.RNNForecaster`, whose parameters it reads."""
+
+    _updates = 640
+    _epochs = (4, 100)
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    def _check_parameters(self) -> None:
+        unknown = [name for name in as_names(self.calendar) if name not in CALENDAR]
+        if unknown:
+            raise ValueError(f"calendar has {unknown[0]!r}, but can have {', '.join(CALENDAR)}.")
+        if self.quantiles is not None:
+            levels = np.asarray(self.quantiles, dtype=float)
+            if levels.ndim != 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
+                raise ValueError(f"quantiles is {self.quantiles!r}, but must be numbers between 0 and 1.")
+            if len(set(levels.tolist())) < len(levels):
+                raise ValueError(f"quantiles is {self.quantiles!r}, but each may occur once.")
+        if self.conformal and self.quantiles is None:
+            raise ValueError("conformal=True shifts quantiles, but quantiles is None. Set it, say to (0.1, 0.9).")
+
+    def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
+        """X as a DataFrame; whether its index may be one of times is learned or checked."""
+        if isinstance(X, pd.Series):
+            X = X.to_frame()
+        has_index = isinstance(X, pd.DataFrame)
+        if not has_index:
+            X = np.asarray(X)
+            if X.ndim not in (1, 2):
+                raise ValueError(f"X has {X.ndim} dimensions, but must be a table: a DataFrame or a 2-D array.")
+            X = pd.DataFrame(X)
+        if reset:
+            self._has_index = has_index
+            self.n_features_in_ = X.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+            if has_index and all(isinstance(name, str) for name in X.columns):
+                self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        elif has_index != self._has_index:
+            given, fitted = ("a DataFrame", "an array") if has_index else ("an array", "a DataFrame")
+            raise ValueError(f"X is {given}, but the model was fitted with {fitted}. Pass {fitted}.")
+        return X
+
+    def _find_roles(self, frame: pd.DataFrame) -> Roles:
+        return find_roles(
+            frame,
+            target=as_names(self.target),
+            time=self.time,
+            group=as_names(self.group),
+            known=as_names(self.known),
+            static=as_names(self.static),
+            calendar=[str(name) for name in as_names(self.calendar)],
+        )
+
+    def _read(self, frame: pd.DataFrame) -> tuple[Rows, Any, Any]:
+        """Unsorted rows with the columns of the model; ValueError names what lacks."""
+        absent = [name for name in self._roles.needed if name not in frame.columns]
+        if absent:
+            raise ValueError(
+                f"The data have no column {', '.join(map(repr, absent))}, which the model was fitted with. Pass the "
+                "columns of fit."
+            )
+        if len(frame) == 0:
+            raise ValueError("The data have no rows. Pass at least one.")
+        return read_history(frame, self._roles, self.dtype, row_times=self._has_index)
+
+    def _read_new(self, frame: pd.DataFrame, *, follow: bool) -> tuple[Rows, NDArray[np.int64]]:
+        """Sorted rows with their remembered history before them, and for each group its first new row.
+
+        Rows without times are taken to follow the remembered ones if `follow`, otherwise to stand for themselves.
+        """
+        rows, times, _ = self._read(frame)
+        check_kind(times, self._frequency, "the data")
+        n_new = rows.sizes()
+        if times is not None or follow:
+            rows = joined(earlier_rows(self._remembered, rows), rows)
+        rows = sort_rows(rows, self._frequency.kind)
+        check_static(rows, self._roles)
+        return rows, np.cumsum(rows.sizes()) - n_new
+
+    @property
+    def _remembered(self) -> Rows:
+        return Rows(self._last_values, self._last_groups, self._last_labels, self._last_times)
+
+    def _remember(self, rows: Rows) -> None:
+        """Keep the last rows of each group of the sorted rows, as plain arrays."""
+        last = last_rows_of_groups(rows, None, max(self.n_steps_, self.season_))
+        self._last_values, self._last_groups, self._last_times = last.values, last.groups, last.times
+        self._last_labels = last.labels
+
+    # Training ---------------------------------------------------------------------------------------------------------
+
+    def _start_fit(self, frame: pd.DataFrame, resume: bool) -> Rows:
+        """Learn columns, frequency and sizes from the table; its sorted rows."""
+        if not resume:
+            self._roles = self._find_roles(frame)
+        rows, times, original = self._read(frame)
+        rows = sort_rows(rows, None if times is None else times.kind)
+        check_static(rows, self._roles)
+        self._check_length(rows)
+        if resume:
+            check_kind(times, self._frequency, "the data")
+            return rows
+        steps = np.empty(0) if times is None else spacings(rows, None)
+        self._frequency: Frequency = find_frequency(times, steps, original)
+        self.season_ = self._frequency.season
+        longest = int(rows.sizes().max())
+        self.segment_size_ = self._frequency.segment_size if self.segment_size == "auto" else self.segment_size
+        self.segment_size_ = min(self.segment_size_, longest - self.horizon)
+        most = max((longest - self.horizon) // 3, 1)
+        n_segments = max(min(SEGMENTS, most // self.segment_size_), 1)
+        self.n_steps_ = n_segments * self.segment_size_ if self.n_steps == "auto" else self.n_steps
+        return rows
+
+    def _check_length(self, rows: Rows) -> None:
+        longest, needed = int(rows.sizes().max()), self.horizon + 1
+        if longest < needed:
+            what = "The data have" if len(rows.labels) == 1 else "The longest group has"
+            raise ValueError(
+                f"{what} {longest} rows, but a horizon of {self.horizon} needs at least {needed}: one to forecast from "
+                f"and {self.horizon} to compare with. Pass more rows, or lower horizon."
+            )
+
+    def _train(self, rows: Rows, resume: bool) -> None:
+        device = resolve_device(self.device)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        runs = bounds_of_runs(rows, self._frequency.max_gap)
+        cuts = self._cuts(rows)
+        train, valid = self._windows_of(rows, runs, None, 0), None
+        self._check_windows(rows, train)
+        hold_out, stop_early = self._holds_out(rows, cuts, len(train))
+        if hold_out:
+            cut = cuts[rows.groups[runs[0]]]  # (n_runs,)
+            train, valid = self._windows_of(rows, runs, cut, 0), self._windows_of(rows, runs, None, cut)
+            valid = thinned(valid, LARGEST_VALIDATION)
+        with torch.random.fork_rng(), limited_threads(self.n_threads, self.hidden_size):
+            torch.manual_seed(seed)
+            module, criterion, state = self._start(rows, runs, cuts if hold_out else None, resume)
+            data = self._dataset(module, train, device)
+            held_out = None if valid is None else self._dataset(module, valid, device)
+            settings = self._settings(data.samples_an_epoch, stop_early, device, one_pass=False)
+            net, best = fit_net(module, criterion, data, held_out, settings, seed=seed, optimizer_state=state)
+        self._store_training(net, best, device, resume)
+        self._judge(rows, runs[0], valid)
+
+    def _cuts(self, rows: Rows) -> NDArray[np.int64]:
+        """The first held-out row of each group, its end where it is too short to hold any out."""
+        sizes, ends = rows.sizes(), np.cumsum(rows.sizes())
+        n_held_out = np.maximum(np.rint(self.validation_fraction * sizes).astype(np.int64), self.horizon)
+        return np.where(sizes - n_held_out > self.horizon, ends - n_held_out, ends)
+
+    def _windows_of(self, rows: Rows, runs: tuple, stop: NDArray | None, first_target: Any) -> Sequences:
+        """Windows whose next `horizon` rows lie in the same run, from `first_target` on and before `stop`."""
+        starts, stops = runs
+        if stop is not None:
+            stops = np.minimum(stops, stop)
+        possible = stops - starts - self.horizon
+        # Short series give shorter windows, long ones none but full windows.
+        shortest = np.minimum(self.n_steps_, np.maximum(np.minimum(self.segment_size_, possible), possible // 2))
+        first = np.maximum(starts + np.maximum(shortest, 1) - 1, np.asarray(first_target) - 1)
+        windows = windows_before(rows.values, starts, first, stops - self.horizon - 1, self.n_steps_)
+        return with_a_target(windows, self.horizon, len(self._roles.target))
+
+    def _check_windows(self, rows: Rows, windows: Sequences) -> None:
+        used = np.zeros(len(rows.labels), dtype=bool)
+        used[rows.groups[windows.starts]] = True
+        self.n_skipped_groups_ = int((~used).sum())
+        if len(windows) == 0:
+            raise ValueError(
+                f"There is no window to train on: between gaps there are never {self.horizon + 1} rows, of which the "
+                "later ones have a target. Fill gaps by rows of NaN, for example with df.asfreq, or lower horizon."
+            )
+
+    def _holds_out(self, rows: Rows, cuts: NDArray, n_windows: int) -> tuple[bool, bool]:
+        """Whether rows are held out, and whether training stops early by them."""
+        possible = bool((cuts < np.cumsum(rows.sizes())).any())
+        if self.early_stopping == "auto":
+            stop_early = possible and n_windows >= EARLY_STOPPING_SAMPLES
+        else:
+            stop_early = bool(self.early_stopping)
+        hold_out = stop_early or self.conformal
+        if hold_out and not possible:
+            name = "early_stopping=True" if stop_early else "conformal=True"
+            raise ValueError(
+                f"{name} holds out rows, but no group has more than {2 * self.horizon} rows: the horizon to train on, "
+                "the horizon to hold out, and one to forecast from. Pass more rows, or set it to False."
+            )
+        return hold_out, stop_early
+
+    def _start(
+        self, rows: Rows, runs: tuple, cuts: NDArray | None, resume: bool
+    ) -> tuple[ForecastNet, Criterion, dict | None]:
+        """The module and criterion that training begins with: new ones, or copies of those of the last fit."""
+        if resume:
+            old = self.net_
+            return copy.deepcopy(old.module_), copy.deepcopy(old.criterion_), old.optimizer_.state_dict()["state"]
+        starts, stops = runs
+        if cuts is not None:
+            stops = np.maximum(np.minimum(stops, cuts[rows.groups[starts]]), starts)
+        kept = stops > starts
+        mean, scale, missing = channel_statistics(Sequences(rows.values, starts[kept], (stops - starts)[kept]))
+        roles, dtype = self._roles, getattr(torch, self.dtype)
+        categories = {roles.position(name): list(map(float, range(len(c)))) for name, c in roles.categories.items()}
+        module = ForecastNet(
+            len(roles.target),
+            self.horizon,
+            n_past=len(roles.past),
+            n_known=roles.n_known,
+            n_static=len(roles.static),
+            mean=mean.tolist(),
+            scale=scale.tolist(),
+            missing=[int(i) for i in np.flatnonzero(missing) if i not in categories],
+            categories=categories,
+            cell=self.cell,
+            hidden_size=self.hidden_size,
+            n_layers=self.n_layers,
+            dropout=self.dropout,
+            fused=self.fused,
+            normalize=self.normalize,
+            segment_size=self.segment_size_,
+            shared=self.shared,
+            n_quantiles=len(all_quantiles(self.quantiles)),
+        )
+        kind = self.loss if self.quantiles is None else "quantile"
+        criterion = Criterion(kind, quantiles=tuple(all_quantiles(self.quantiles)), skip_missing=True)
+        return module.to(dtype), criterion.to(dtype), None
+
+    def _dataset(self, module: ForecastNet, windows: Sequences, device: str) -> ForecastDataset:
+        return ForecastDataset(
+            windows,
+            self.horizon,
+            len(self._roles.target),
+            self._roles.known_columns,
+            module.output_mean,
+            module.output_scale,
+            device=device,
+        )
+
+    def _judge(self, rows: Rows, first_rows: NDArray, valid: Sequences | None) -> None:
+        """Conformal shifts from the held-out rows, and how the model does there beside naive forecasts."""
+        self._shifts = None
+        self.skill_ = None
+        if valid is None or len(valid) == 0:
+            return
+        actual = values_after(valid, self.horizon, len(self._roles.target))
+        forecasts = self._forecast(valid)
+        levels = all_quantiles(self.quantiles)
+        if self.conformal:
+            self._shifts = conformal_shifts(actual, forecasts, levels)
+        middle = forecasts[..., levels.index(0.5)] if levels else forecasts
+        persistence, seasonal = (self._naive(valid, first_rows, season) for season in (1, self.season_))
+        self.skill_ = self._skill(actual, middle, persistence, seasonal)
+        if self.verbose:
+            print(describe_skill(self.skill_))
+
+    def _skill(self, actual: NDArray, model: NDArray, persistence: NDArray, seasonal: NDArray) -> dict[str, float]:
+        scale = self._target_scale
+        there = ~np.isnan(actual) & ~np.isnan(persistence) & ~np.isnan(seasonal)
+        errors = {"model": model, "persistence": persistence, "seasonal_naive": seasonal}
+        skill = {name: float((np.abs(actual - values) / scale)[there].mean()) for name, values in errors.items()}
+        return {**skill, "skill": 1 - skill["model"] / min(skill["persistence"], skill["seasonal_naive"])}
+
+    @property
+    def _target_scale(self) -> NDArray[np.float64]:
+        return self.net_.module_.output_scale.double().cpu().numpy()
+
+    # Forecasts --------------------------------------------------------------------------------------------------------
+
+    def _forecast(self, windows: Sequences) -> NDArray[np.float64]:
+        """Forecasts of windows that are followed by the rows of the horizon: (n, horizon, n_targets[, n_quantiles])."""
+        module = self.net_.module_
+        with limited_threads(self.n_threads, module.recurrent.output_size):
+            forecasts = predict_forecasts(module, self._dataset(module, windows, self.device_))
+        return with_shifts(forecasts, self._shifts, all_quantiles(self.quantiles)) if self.quantiles else forecasts
+
+    def _naive(self, windows: Sequences, first_rows: NDArray, season: int) -> NDArray[np.float64]:
+        return naive_forecast(windows, first_rows, self.horizon, len(self._roles.target), season)
+
+
+def describe_skill(skill: dict[str, float]) -> str:
+    """One line for the user."""
+    verdict = f"{skill['skill']:.0%} better than the best of them" if skill["skill"] > 0 else "no skill"
+    return (
+        f"Validation MAE in standard deviations: model {skill['model']:.4g}, persistence {skill['persistence']:.4g}, "
+        f"seasonal naive {skill['seasonal_naive']:.4g}: {verdict}."
+    )

@@ -1,0 +1,123 @@
+"""Windows of panels and the rows that follow each, gathered by index."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_rnn._batches import SequenceDataset
+from sklearn_rnn.sequences import Sequences
+
+LARGEST_EPOCH = 2**16  # windows: more of them are drawn anew each epoch
+
+
+class ForecastDataset(SequenceDataset):
+    """Windows, and as targets the next rows of the same table: nothing but the windows' bounds is stored.
+
+    Parameters
+    ----------
+    windows : Sequences
+        Each is followed by `horizon` rows of its own series. Columns are targets, past, known, static.
+    horizon, n_targets : int
+    known : slice
+        The columns of the known covariates.
+    mean, scale : Tensor of shape (n_targets,)
+        Units of the targets.
+    device : str
+    """
+
+    def __init__(
+        self,
+        windows: Sequences,
+        horizon: int,
+        n_targets: int,
+        known: slice,
+        mean: Tensor,
+        scale: Tensor,
+        *,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(windows, device=device)
+        self.horizon, self.n_targets, self.known = horizon, n_targets, known
+        self.mean, self.scale = mean.to(device), scale.to(device)
+
+    @property
+    def samples_an_epoch(self) -> int:
+        return min(len(self), LARGEST_EPOCH)
+
+    def following(self, rows: Tensor) -> Tensor:
+        """The rows after each window, (batch, horizon, n_columns)."""
+        index = (self.starts[rows] + self.lengths[rows])[:, None] + torch.arange(self.horizon)
+        values = self.values.index_select(0, index.flatten().to(self.device, non_blocking=True))
+        return values.view(len(rows), self.horizon, -1)
+
+    def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        return (*self.gather(rows), self.following(rows)[:, :, self.known])
+
+    def batch(self, rows: Tensor) -> tuple[tuple[Tensor, Tensor | None, Tensor], tuple[Tensor, None]]:
+        following = self.following(rows)
+        targets = (following[:, :, : self.n_targets] - self.mean) / self.scale
+        return (*self.gather(rows), following[:, :, self.known]), (targets.flatten(1), None)
+
+
+def windows_before(
+    values: NDArray, first_rows: NDArray, first_origins: NDArray, last_origins: NDArray, n_steps: int
+) -> Sequences:
+    """The windows that end at each origin, run by run.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_columns)
+        Sorted rows.
+    first_rows, first_origins, last_origins : ndarray of int of shape (n_runs,)
+        The first row of each run, and the first and last of its origins, none where last < first.
+    n_steps : int
+        The most rows of a window.
+    """
+    counts = np.maximum(last_origins - first_origins + 1, 0)
+    origins = np.arange(counts.sum()) + np.repeat(first_origins - np.cumsum(counts) + counts, counts)
+    starts = np.maximum(np.repeat(first_rows, counts), origins + 1 - n_steps)
+    return Sequences(values, starts, origins + 1 - starts)
+
+
+def with_a_target(windows: Sequences, horizon: int, n_targets: int) -> Sequences:
+    """The windows that are followed by at least one target that is not missing."""
+    present = ~np.isnan(windows.values[:, :n_targets]).all(axis=1)
+    if present.all():
+        return windows
+    before = np.concatenate([[0], np.cumsum(present)])
+    ends = windows.starts + windows.lengths
+    return windows[np.flatnonzero(before[ends + horizon] > before[ends])]
+
+
+def thinned(windows: Sequences, largest: int) -> Sequences:
+    """At most `largest` windows, evenly spread."""
+    if len(windows) <= largest:
+        return windows
+    return windows[np.linspace(0, len(windows) - 1, largest).astype(np.int64)]
+
+
+def values_after(windows: Sequences, horizon: int, n_targets: int) -> NDArray:
+    """The targets of the rows after each window, (n_samples, horizon, n_targets)."""
+    index = (windows.starts + windows.lengths)[:, None] + np.arange(horizon)
+    return windows.values[index, :n_targets].astype(np.float64)
+
+
+def naive_forecast(windows: Sequences, first_rows: NDArray, horizon: int, n_targets: int, season: int) -> NDArray:
+    """The values one season before, (n_samples, horizon, n_targets): persistence for a season of 1.
+
+    Where a series is shorter than a season before its origin, the last value.
+
+    Parameters
+    ----------
+    windows : Sequences
+    first_rows : ndarray of int of shape (n_runs,)
+        The first row of each run of the sorted rows, sorted.
+    """
+    origins = windows.starts + windows.lengths - 1
+    earliest = first_rows[np.searchsorted(first_rows, origins, side="right") - 1]
+    index = (origins + 1 - season)[:, None] + np.arange(horizon) % season
+    index = np.where((origins + 1 - season >= earliest)[:, None], index, origins[:, None])
+    return windows.values[index, :n_targets].astype(np.float64)

@@ -1,0 +1,92 @@
+"""Forecasts from past origins: which there are, what came after them, and what naive forecasts said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from sklearn_rnn._forecast_base import BaseForecaster
+from sklearn_rnn._forecast_data import values_after
+from sklearn_rnn._forecast_tables import all_quantiles
+from sklearn_rnn._panel import bounds_of_runs, read_history
+from sklearn_rnn._rows import Rows
+from sklearn_rnn.sequences import Sequences
+
+
+class OriginForecaster(BaseForecaster):
+    """What `predict`, `score` and `backtest` of :class:`~sklearn_rnn.RNNForecaster` share."""
+
+    def _last_windows(self, history: Rows, both: Rows) -> Sequences:
+        """The window that ends at each group's last row, found in the rows with `horizon` coming ones a group."""
+        starts, stops = bounds_of_runs(history, self._frequency.max_gap)
+        groups = history.groups[starts]
+        last_runs = np.append(groups[1:] != groups[:-1], True)
+        shift = np.arange(len(history.labels)) * self.horizon
+        first = np.maximum(starts, stops - self.n_steps_)[last_runs]
+        return Sequences(both.values, first + shift, stops[last_runs] - first)
+
+    def _origins(self, frame: pd.DataFrame, n_origins: int | None, stride: int) -> tuple[Rows, NDArray, Sequences]:
+        """Sorted rows, the first row of each run, and the windows whose horizon lies in the new rows."""
+        rows, first_new = self._read_new(frame, follow=True)
+        runs = bounds_of_runs(rows, self._frequency.max_gap)
+        windows = self._windows_of(rows, runs, None, first_new[rows.groups[runs[0]]])
+        if len(windows) == 0:
+            raise ValueError(
+                f"There is no row to forecast from: no group has {self.horizon} rows without a gap that follow a "
+                "row of its own or one remembered from fit, and have a target. Pass more rows, or lower horizon."
+            )
+        origins = windows.starts + windows.lengths - 1
+        groups = rows.groups[origins]
+        latest = np.zeros(len(rows.labels), dtype=np.int64)
+        np.maximum.at(latest, groups, origins)
+        back = latest[groups] - origins
+        chosen = back % stride == 0
+        if n_origins is not None:
+            chosen &= back // stride < n_origins
+        return rows, runs[0], windows[np.flatnonzero(chosen)]
+
+    def _actual(self, windows: Sequences) -> NDArray[np.float64]:
+        return values_after(windows, self.horizon, len(self._roles.target))
+
+    def _median(self, forecasts: NDArray) -> NDArray:
+        levels = all_quantiles(self.quantiles)
+        return forecasts[..., levels.index(0.5)] if levels else forecasts
+
+    def _season_changes(self, rows: Rows, first_rows: NDArray, origins: NDArray) -> NDArray[np.float64]:
+        """Mean absolute change over a season up to each group's first origin, (n_groups, n_targets), NaN if unknown."""
+        n_groups, n_targets = len(rows.labels), len(self._roles.target)
+        first_origin = np.full(n_groups, len(rows.groups))
+        np.minimum.at(first_origin, rows.groups[origins], origins)
+        row = np.arange(len(rows.groups))
+        run_start = first_rows[np.searchsorted(first_rows, row, side="right") - 1]
+        used = np.flatnonzero((row - self.season_ >= run_start) & (row <= first_origin[rows.groups]))
+        change = np.abs(rows.values[used, :n_targets] - rows.values[used - self.season_, :n_targets])
+        means = pd.DataFrame(change).groupby(rows.groups[used]).mean().reindex(range(n_groups)).to_numpy(np.float64)
+        return np.where(means > 0, means, np.nan)
+
+    def _backtest_with_refits(self, X: Any, n_origins: int | None, stride: int) -> pd.DataFrame:
+        """A backtest whose every origin has a forecaster of its own, trained on the rows up to its time."""
+        fresh: Any = clone(self)
+        frame = fresh._as_frame(X, reset=True)
+        rows, times, _ = read_history(frame, fresh._find_roles(frame), self.dtype, row_times=fresh._has_index)
+        numbers = pd.Series(rows.groups).groupby(rows.groups).cumcount() if times is None else times.numbers
+        moments = np.unique(numbers, return_inverse=True)[1]
+        cuts = np.arange(moments.max() - self.horizon, self.horizon - 1, -stride)[:n_origins]
+        if len(cuts) == 0:
+            raise ValueError(
+                f"There are {moments.max() + 1} times, but a backtest with refit=True needs at least "
+                f"{2 * self.horizon + 1}. Pass more rows, or lower horizon."
+            )
+        parts = []
+        for cut in cuts[::-1]:
+            train, test = moments <= cut, (moments > cut) & (moments <= cut + self.horizon)
+            tables = [frame[chosen] if fresh._has_index else frame[chosen].to_numpy() for chosen in (train, test)]
+            part = clone(self).fit(tables[0]).backtest(tables[1], n_origins=1)
+            if times is None:
+                part["origin"], part["time"] = cut, cut + part["step"]
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,175 @@
+"""The spacing of a series: which times come next, how long its season is, what is a gap."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sklearn_rnn._times import (
+    BUSINESS_DAYS,
+    DAY,
+    DURATIONS,
+    HOUR,
+    NUMERIC,
+    TIMESTAMPS,
+    ZONED,
+    Times,
+    default_max_gap,
+    gap_as_number,
+)
+
+ROWS, NUMBERS, EVEN, DAYS = "rows", "numbers", "nanoseconds", "days"
+WORKDAYS, MONTHS, MONTH_ENDS = "business days", "months", "month ends"
+
+# Longest step of a calendar, in days, and the months that it stands for.
+_MONTHS_OF_STEP = {31: 1, 92: 3, 366: 12}
+# Seasons of the spacings that have one, in rows.
+_CALENDAR_SEASONS = {(WORKDAYS, 1): 5, (MONTHS, 1): 12, (MONTH_ENDS, 1): 12, (MONTHS, 3): 4, (MONTH_ENDS, 3): 4}
+LONGEST_SEGMENT, SEGMENT_WITHOUT_SEASON = 48, 8
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """Spacing in plain values.
+
+    `unit` is one of the units above, `count` how many of them are between two rows, `kind` and `dtype` say what times
+    look like to the user, `zone` and `period` are set for those that have one, `max_gap` is the longest step that is
+    no gap, None for rows without times, `name` is that of the times.
+    """
+
+    unit: str
+    count: Any
+    kind: str | None = None
+    dtype: str = ""
+    zone: str | None = None
+    period: str | None = None
+    max_gap: Any = None
+    name: Any = None
+
+    @property
+    def season(self) -> int:
+        """Rows after which the pattern repeats: a day, week or year; 1 if the spacing does not tell."""
+        if (self.unit, self.count) in _CALENDAR_SEASONS:
+            return _CALENDAR_SEASONS[self.unit, self.count]
+        if self.unit == DAYS or (self.unit == EVEN and self.count % DAY == 0):
+            days = self.count if self.unit == DAYS else self.count // DAY
+            return {1: 7, 7: 52}.get(int(days), 1)
+        if self.unit != EVEN:
+            return 1
+        cycle = DAY if self.count >= HOUR // 12 else HOUR
+        return int(cycle // self.count) if cycle % self.count == 0 else 1
+
+    @property
+    def segment_size(self) -> int:
+        """The season, or its largest divisor that makes a segment of moderate length."""
+        if self.season == 1:
+            return SEGMENT_WITHOUT_SEASON
+        return max(size for size in range(1, LONGEST_SEGMENT + 1) if self.season % size == 0)
+
+    def after(self, last: NDArray, n_steps: int) -> NDArray:
+        """The next times after each of some times, as numbers, (n_times, n_steps)."""
+        if self.unit in (ROWS, NUMBERS, EVEN):
+            return last[:, None] + self.count * np.arange(1, n_steps + 1)
+        unique, position = np.unique(last, return_inverse=True)
+        following = [self._calendar_after(time, n_steps) for time in self._as_dates(unique)]
+        return np.stack(following)[position]
+
+    def _calendar_after(self, last: pd.Timestamp, n_steps: int) -> NDArray:
+        count = int(self.count)
+        if self.unit == WORKDAYS:
+            times = pd.date_range(last, periods=n_steps + 1, freq=pd.offsets.BusinessDay(count))[-n_steps:]
+        else:
+            step = {
+                DAYS: lambda i: pd.DateOffset(days=count * i),
+                MONTHS: lambda i: pd.DateOffset(months=count * i),
+                MONTH_ENDS: lambda i: pd.offsets.MonthEnd(count * i),
+            }[self.unit]
+            times = pd.DatetimeIndex([last + step(i) for i in range(1, n_steps + 1)])
+        return times.as_unit("ns").asi8
+
+    def _as_dates(self, numbers: NDArray) -> pd.DatetimeIndex:
+        dates = pd.DatetimeIndex(numbers, tz="UTC" if self.zone else None)
+        return dates.tz_convert(self.zone) if self.zone else dates
+
+    def as_index(self, numbers: NDArray) -> pd.Index:
+        """Times of this frequency as the user had them."""
+        if self.kind in (TIMESTAMPS, ZONED):
+            dates = self._as_dates(numbers)
+            index = dates.to_period(self.period) if self.period else dates.astype(self.dtype)
+        elif self.kind == DURATIONS:
+            index = pd.TimedeltaIndex(numbers).astype(self.dtype)
+        else:
+            index = pd.Index(numbers)
+        return index.rename(self.name)
+
+
+def find_frequency(times: Times | None, spacings: NDArray, original: pd.Index | pd.Series | None = None) -> Frequency:
+    """The spacing of a series.
+
+    Parameters
+    ----------
+    times : Times or None
+        None for rows that follow each other.
+    spacings : ndarray of shape (n_spacings,)
+        The positive steps from each row to the next one of its group.
+    original : Index or Series, default=None
+        The times as the user gave them.
+
+    Raises
+    ------
+    ValueError
+        If the times are irregular.
+    """
+    if times is None:
+        return Frequency(ROWS, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gap = gap_as_number(default_max_gap(times, spacings))
+    if gap is None:
+        raise ValueError(
+            "The times are irregular, so that it cannot be told which times come next. Resample them to even steps, "
+            "for example with df.asfreq('h'), which leaves missing rows as NaN, or number the rows and name that "
+            "column with time=."
+        )
+    step, name = spacings.min().item(), getattr(original, "name", None)
+    if times.kind in NUMERIC:
+        return Frequency(NUMBERS, step, times.kind, max_gap=step, name=name)
+    if times.dates is None:
+        return Frequency(EVEN, step, times.kind, str(getattr(original, "dtype", "")), max_gap=gap, name=name)
+    unit, count = _calendar_unit(times, spacings, gap)
+    zone = None if times.dates.tz is None else str(times.dates.tz)
+    dtype = getattr(original, "dtype", None)
+    period = str(dtype).removeprefix("period[").removesuffix("]") if isinstance(dtype, pd.PeriodDtype) else None
+    return Frequency(
+        unit,
+        count,
+        times.kind,
+        str(times.dates.dtype),
+        zone,
+        period,
+        max_gap=gap,
+        name=name,
+    )
+
+
+def _calendar_unit(times: Times, spacings: NDArray, gap: int) -> tuple[str, int]:
+    dates = times.dates
+    assert dates is not None
+    step = int(spacings.min())
+    slack = HOUR if times.kind == ZONED and step > 22 * HOUR and (gap - HOUR) % DAY == 0 else 0
+    n_days = (gap - slack) / DAY
+    if n_days in _MONTHS_OF_STEP and step >= 27 * DAY:
+        if dates.is_month_end.all():
+            return MONTH_ENDS, _MONTHS_OF_STEP[int(n_days)]
+        if spacings.max() > step or dates.day.nunique() == 1:
+            return MONTHS, _MONTHS_OF_STEP[int(n_days)]
+    if n_days == BUSINESS_DAYS and step < 2 * DAY:
+        return WORKDAYS, 1
+    if slack:
+        return DAYS, round(step / DAY)
+    return EVEN, step

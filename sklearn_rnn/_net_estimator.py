@@ -1,0 +1,100 @@
+"""What every estimator around a trained net shares: training settings, the record of training, pickling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from sklearn_rnn._device import resolve_device
+from sklearn_rnn._training import SequenceNet, TrainingSettings, freeze_net, restore_net
+
+EARLY_STOPPING_SAMPLES = 1_000
+UPDATES = 2_000
+
+
+class NetEstimator(BaseEstimator):
+    """An estimator with a net, whose parameters of training and machine have the shared names."""
+
+    history_: pd.DataFrame
+    _updates = UPDATES
+    _epochs = (10, 200)
+
+    def _settings(self, n_samples: int, stop_early: bool, device: str, one_pass: bool) -> TrainingSettings:
+        batch_size = automatic_batch_size(n_samples) if self.batch_size == "auto" else min(self.batch_size, n_samples)
+        n_updates = -(-n_samples // batch_size)
+        enough = int(np.clip(-(-self._updates // n_updates), *self._epochs))
+        max_epochs = enough if self.max_epochs == "auto" else self.max_epochs
+        return TrainingSettings(
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            schedule="constant" if one_pass else self.schedule,
+            weight_decay=self.weight_decay,
+            gradient_clip=self.gradient_clip,
+            batch_size=batch_size,
+            max_epochs=1 if one_pass else max_epochs,
+            stop_early=stop_early,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            callbacks=self.callbacks or (),
+            device=device,
+            verbose=int(self.verbose),
+        )
+
+    def _store_training(self, net: SequenceNet, best_epoch: int, device: str, resume: bool) -> None:
+        before = self.history_ if resume else pd.DataFrame()
+        history = pd.DataFrame(net.history.to_list()).drop(columns=["batches"], errors="ignore")
+        history = history.rename(columns={"dur": "seconds"})
+        history["epoch"] += len(before)
+        self.history_ = pd.concat([before, history], ignore_index=True) if resume else history
+        self.best_epoch_ = len(before) + best_epoch
+        self.n_iter_ = len(self.history_)
+        self.device_ = device
+        self._net = net
+
+    @property
+    def net_(self) -> SequenceNet:
+        """The trained skorch net, made anew on first use after unpickling."""
+        if "_net" not in vars(self):
+            if "_frozen_net" not in vars(self):
+                raise AttributeError(f"This {type(self).__name__} has no net_ before fit.")
+            try:
+                device = resolve_device(self.device_)
+            except ValueError:  # fitted on a device that this machine lacks
+                device = resolve_device("auto")
+            self._net = restore_net(self._frozen_net, device)
+            self.device_ = device
+            del self._frozen_net
+        return self._net
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_net" in vars(self) or "_frozen_net" in vars(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Parameters, arrays and plain values: no torch object, no device, no optimizer."""
+        state = dict(super().__getstate__())
+        net = state.pop("_net", None)
+        if net is not None:
+            state["_frozen_net"] = freeze_net(net)
+        return state
+
+
+def automatic_batch_size(n_samples: int) -> int:
+    """A sixteenth of the samples as a power of two, from 16 to 128, and no more than there are."""
+    return min(n_samples, 2 ** int(np.clip(np.floor(np.log2(max(n_samples, 16) / 16)), 4, 7)))
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """A failing fit leaves the estimator, and an earlier fit, as they were."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

@@ -1,0 +1,311 @@
+"""A table of series, read column by column into rows sorted by group and time, and the rows that follow them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sklearn_rnn._frequency import Frequency
+from sklearn_rnn._rows import (
+    Rows,
+    check_has_columns,
+    check_no_duplicate,
+    check_no_infinity,
+    one_group,
+    read_groups,
+    sorted_order,
+    times_of_frame,
+)
+from sklearn_rnn._times import NUMERIC, ZONED, Times, format_time, read_times
+from sklearn_rnn.windows import first_rows_of_runs
+
+# What a calendar feature counts, from 0, and how many there are before it starts again.
+CALENDAR = {
+    "minute": (lambda dates: dates.minute, 60),
+    "hour": (lambda dates: dates.hour, 24),
+    "dayofweek": (lambda dates: dates.day_of_week, 7),
+    "day": (lambda dates: dates.day - 1, 31),
+    "dayofyear": (lambda dates: dates.day_of_year - 1, 366),
+    "month": (lambda dates: dates.month - 1, 12),
+    "quarter": (lambda dates: dates.quarter - 1, 4),
+}
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column is what. Rows hold targets, past covariates, known covariates, calendar features, static columns."""
+
+    time: Hashable | None
+    group: tuple[Hashable, ...]
+    target: tuple[Hashable, ...]
+    past: tuple[Hashable, ...]
+    known: tuple[Hashable, ...]
+    static: tuple[Hashable, ...]
+    calendar: tuple[str, ...]
+    categories: Mapping[Hashable, list]  # the values of the columns that are not numbers
+
+    @property
+    def needed(self) -> list[Hashable]:
+        time = [] if self.time is None else [self.time]
+        return [*time, *self.group, *self.target, *self.past, *self.known, *self.static]
+
+    @property
+    def n_known(self) -> int:
+        return len(self.known) + 2 * len(self.calendar)
+
+    @property
+    def known_columns(self) -> slice:
+        """Where among the columns of the rows the known covariates are, calendar features included."""
+        first = len(self.target) + len(self.past)
+        return slice(first, first + self.n_known)
+
+    @property
+    def n_columns(self) -> int:
+        return self.known_columns.stop + len(self.static)
+
+    def position(self, name: Hashable) -> int:
+        """The column of the rows in which a column of the table stands."""
+        before_calendar = [*self.target, *self.past, *self.known]
+        if name in before_calendar:
+            return before_calendar.index(name)
+        return self.known_columns.stop + self.static.index(name)
+
+
+def find_roles(
+    frame: pd.DataFrame,
+    *,
+    target: Sequence[Hashable],
+    time: Hashable | None,
+    group: Sequence[Hashable],
+    known: Sequence[Hashable],
+    static: Sequence[Hashable],
+    calendar: Sequence[str],
+) -> Roles:
+    """Check the named columns, take all others as past covariates, and list the values of those that are no numbers."""
+    named = [*([] if time is None else [time]), *group, *target, *known, *static]
+    check_has_columns(frame, time, [*group, *target, *known, *static])
+    twice = [name for name in dict.fromkeys(named) if named.count(name) > 1]
+    if twice:
+        raise ValueError(f"Column {twice[0]!r} is named for two roles, but a column has one. Name it once.")
+    if not frame.columns.is_unique:
+        raise ValueError(f"Column {frame.columns[frame.columns.duplicated()][0]!r} occurs twice. Rename one of them.")
+    for name in target:
+        if not pd.api.types.is_numeric_dtype(frame[name]) or frame[name].dtype.kind == "c":
+            raise ValueError(f"target {name!r} is {frame[name].dtype}, but a target must be numbers.")
+    past = [name for name in frame.columns if name not in named]
+    categories = {name: _values_of(frame[name]) for name in [*past, *known, *static] if _is_categorical(frame[name])}
+    return Roles(
+        time, tuple(group), tuple(target), tuple(past), tuple(known), tuple(static), tuple(calendar), categories
+    )
+
+
+def read_history(
+    frame: pd.DataFrame, roles: Roles, dtype: str, *, row_times: bool = True
+) -> tuple[Rows, Times | None, pd.Index | pd.Series | None]:
+    """Rows as they stand in the table, their times, and the times as the user gave them.
+
+    Without `time`, the index tells the times if it is one; in a panel a mere count of rows does not.
+    """
+    original: pd.Index | pd.Series | None
+    if roles.time is not None:
+        original = frame[roles.time]
+        times: Times | None = read_times(original, f"time {roles.time!r}")
+    elif not row_times or (roles.group and isinstance(frame.index, pd.RangeIndex)):
+        times = original = None
+    else:
+        original = frame.index
+        times = times_of_frame(frame, None)
+    if times is not None:
+        _check_one_zone(times, original)
+    groups, labels = read_groups(frame, roles.group) if roles.group else one_group(len(frame))
+    names = [*roles.target, *roles.past, *roles.known]
+    values = np.empty((len(frame), roles.n_columns), dtype=dtype)
+    for name in [*names, *roles.static]:
+        values[:, roles.position(name)] = _read_column(frame[name], roles.categories.get(name))
+    if roles.calendar:
+        values[:, len(names) : roles.known_columns.stop] = calendar_features(times, roles.calendar)
+    labels_of_columns = [*map(str, names), *(["calendar"] * 2 * len(roles.calendar)), *map(str, roles.static)]
+    check_no_infinity(values, labels_of_columns)
+    return Rows(values, groups, labels, None if times is None else times.numbers), times, original
+
+
+def sort_rows(rows: Rows, kind: str | None) -> Rows:
+    """The rows by group, then by time; ValueError if a time occurs twice in a group."""
+    order = sorted_order(rows.groups, rows.times)
+    check_no_duplicate(rows, order, kind)
+    return rows if order is None else rows.take(order)
+
+
+def check_static(rows: Rows, roles: Roles) -> None:
+    """Raise a ValueError if a static column changes within a group of the sorted rows."""
+    for name in roles.static:
+        column = rows.values[:, roles.position(name)]
+        changes = (rows.groups[1:] == rows.groups[:-1]) & (column[1:] != column[:-1])
+        changes &= ~(np.isnan(column[1:]) & np.isnan(column[:-1]))
+        if changes.any():
+            label = rows.labels[rows.groups[int(changes.argmax())]]
+            raise ValueError(
+                f"static column {name!r} changes within group {_readable(label)}, but a static column has one value a "
+                "group. Name it in known= if it is known in advance, else leave it a past covariate."
+            )
+
+
+def bounds_of_runs(rows: Rows, max_gap: float | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First row and end of each stretch of sorted rows of one group without a gap."""
+    starts = first_rows_of_runs(rows.groups, rows.times, max_gap)
+    return starts, np.append(starts[1:], len(rows.groups))
+
+
+def calendar_features(times: Times | None, calendar: Sequence[str]) -> NDArray[np.float32]:
+    """Sine and cosine of each feature, (n_rows, 2 * n_features), so that its end is close to its beginning."""
+    if times is None or times.dates is None:
+        raise ValueError(
+            f"calendar is {list(calendar)}, but the data have no timestamps. Name the column of timestamps with time=, "
+            "or leave calendar empty."
+        )
+    features = np.empty((len(times.numbers), 2 * len(calendar)), dtype=np.float32)
+    for i, name in enumerate(calendar):
+        count, cycle = CALENDAR[name]
+        angle = 2 * np.pi * np.asarray(count(times.dates)) / cycle
+        features[:, 2 * i], features[:, 2 * i + 1] = np.sin(angle), np.cos(angle)
+    return features
+
+
+def rows_after(rows: Rows, horizon: int, roles: Roles, frequency: Frequency, future: pd.DataFrame | None) -> Rows:
+    """The `horizon` rows after the last one of each group of sorted rows; targets and past covariates are NaN."""
+    last = np.append(np.flatnonzero(np.diff(rows.groups)), len(rows.groups) - 1)  # one row a group
+    groups = np.repeat(rows.groups[last], horizon)
+    times = None if rows.times is None else frequency.after(rows.times[last], horizon).ravel()
+    values = np.full((len(groups), roles.n_columns), np.nan, dtype=rows.values.dtype)
+    if roles.known:
+        first = len(roles.target) + len(roles.past)
+        values[:, first : first + len(roles.known)] = _known_values(
+            future, Rows(values, groups, rows.labels, times), horizon, roles, frequency
+        )
+    elif future is not None:
+        raise ValueError("future is given, but the model has no known covariates. Leave future out, or name known=.")
+    if roles.calendar:
+        assert times is not None
+        dates = pd.DatetimeIndex(frequency.as_index(times)) if frequency.period is None else None
+        stamps = Times(times, "", dates if dates is not None else pd.DatetimeIndex(times))
+        calendar = slice(roles.known_columns.stop - 2 * len(roles.calendar), roles.known_columns.stop)
+        values[:, calendar] = calendar_features(stamps, roles.calendar)
+    return Rows(values, groups, rows.labels, times)
+
+
+def _known_values(
+    future: pd.DataFrame | None, expected: Rows, horizon: int, roles: Roles, frequency: Frequency
+) -> NDArray:
+    """The known covariates of the expected rows, found in the user's `future` by group and time."""
+    if future is None:
+        raise ValueError(
+            f"The model knows {list(roles.known)} in advance. Pass them for the next {horizon} rows of each group as "
+            "predict(future=...)."
+        )
+    if not isinstance(future, pd.DataFrame):
+        raise TypeError(f"future is a {type(future).__name__}, but must be a pandas DataFrame.")
+    needed = [*([] if roles.time is None else [roles.time]), *roles.group, *roles.known]
+    absent = [name for name in needed if name not in future.columns]
+    if absent:
+        raise ValueError(
+            f"future has no column {', '.join(map(repr, absent))}. It needs {needed} for each row to be forecast."
+        )
+    known_only = Roles(roles.time, roles.group, (), (), roles.known, (), (), roles.categories)
+    has_times = expected.times is not None
+    given, times, _ = read_history(future, known_only, str(expected.values.dtype), row_times=has_times)
+    if has_times:
+        check_kind(times, frequency, "future")
+    rows = _matching_rows(given, expected, horizon, frequency)
+    values = given.values[rows]
+    if np.isnan(values).any():
+        row, column = np.argwhere(np.isnan(values))[0]
+        raise ValueError(
+            f"future has no value of {roles.known[column]!r} in row {rows[row]}. Known covariates of the coming rows "
+            "must be complete."
+        )
+    return values
+
+
+def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequency) -> NDArray[np.int64]:
+    """For each expected row the row of `given` with its group and time."""
+    code_of = {label: code for code, label in enumerate(given.labels)}
+    codes = np.array([code_of.get(label, -1) for label in expected.labels])[expected.groups]
+    if (codes < 0).any():
+        label = expected.labels[expected.groups[int((codes < 0).argmax())]]
+        raise ValueError(f"future has no rows of group {_readable(label)}. Pass {horizon} rows of each group.")
+    if expected.times is None or given.times is None:
+        step_given, step_expected = _count_in_group(given.groups), _count_in_group(expected.groups)
+    else:
+        step_given, step_expected = given.times, expected.times
+    found = pd.MultiIndex.from_arrays([given.groups, step_given])
+    if not found.is_unique:
+        raise ValueError("future has a row twice: the same group and time. Pass each row once.")
+    rows = found.get_indexer(pd.MultiIndex.from_arrays([codes, step_expected]))
+    if (rows < 0).any():
+        first = int((rows < 0).argmax())
+        label = expected.labels[expected.groups[first]]
+        if expected.times is None:
+            what = f"fewer than the {horizon} rows that are needed"
+        else:
+            what = f"no row at {format_time(expected.times[first], frequency.kind)}, which follows the history"
+        where = f" for group {_readable(label)}" if label else ""
+        raise ValueError(f"future has {what}{where}. Pass the {horizon} rows after the history's last one.")
+    return rows
+
+
+def check_kind(times: Times | None, frequency: Frequency, name: str) -> None:
+    """Raise a ValueError if times are of another kind than those of fit."""
+    kind = None if times is None else times.kind
+    if kind == frequency.kind or (kind in NUMERIC and frequency.kind in NUMERIC):
+        return
+    raise ValueError(
+        f"The times of {name} are {kind or 'missing'}, but the model was fitted with {frequency.kind or 'none'}. Pass "
+        "the same kind of times."
+    )
+
+
+def _count_in_group(groups: NDArray) -> NDArray:
+    return pd.Series(groups).groupby(groups).cumcount().to_numpy()
+
+
+def _check_one_zone(times: Times, original: pd.Index | pd.Series | None) -> None:
+    if times.kind == ZONED and original is not None and original.dtype == object:
+        raise ValueError(
+            "The times have several time zones or offsets. Bring them to one, for example with pd.to_datetime(times, "
+            "utc=True)."
+        )
+
+
+def _is_categorical(column: pd.Series) -> bool:
+    if column.dtype.kind in "mM" or isinstance(column.dtype, (pd.PeriodDtype, pd.DatetimeTZDtype)):
+        raise ValueError(
+            f"Column {column.name!r} is {column.dtype}, which is neither numbers nor categories. Name it with time=, "
+            "or drop it."
+        )
+    return not pd.api.types.is_numeric_dtype(column)
+
+
+def _values_of(column: pd.Series) -> list:
+    values = list(pd.unique(column.dropna()))
+    try:
+        return sorted(values)
+    except TypeError:  # of several types
+        return sorted(values, key=str)
+
+
+def _read_column(column: pd.Series, categories: list | None) -> NDArray:
+    """The numbers of a column, or the codes of its categories: -1 for one that fit has not seen."""
+    if categories is not None:
+        return pd.Index(categories).get_indexer(pd.Index(column.astype(object)))
+    if _is_categorical(column):
+        raise ValueError(f"Column {column.name!r} is {column.dtype}, but it was numbers in fit. Pass numbers.")
+    with np.errstate(over="ignore"):  # what becomes infinite is reported with its column
+        return column.to_numpy(np.float64, na_value=np.nan)
+
+
+def _readable(label: tuple) -> str:
+    return repr(label[0]) if len(label) == 1 else repr(label)

@@ -1,0 +1,424 @@
+"""RNNForecaster: the next rows of time series in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn._forecast_origins import OriginForecaster
+from sklearn_rnn._forecast_tables import backtest_table, coming_table, forecast_columns, summarise
+from sklearn_rnn._net_estimator import unchanged_on_error
+from sklearn_rnn._panel import rows_after, sort_rows
+from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
+from sklearn_rnn._rows import Rows, joined, last_rows_of_groups
+from sklearn_rnn.nets.forecast import NORMALIZATIONS
+
+_AT_ONCE = 4_096  # windows
+_SHARED = [
+    *("cell", "hidden_size", "n_layers", "dropout", "optimizer", "learning_rate", "schedule", "weight_decay"),
+    *("gradient_clip", "batch_size", "max_epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "tol"),
+    *("warm_start", "callbacks", "device", "dtype", "n_threads", "fused", "random_state", "verbose"),
+]
+
+
+@document_shared_parameters
+class RNNForecaster(OriginForecaster):
+    """Forecast the next rows of one or many time series from a table of their past, by a recurrent net.
+
+    All `horizon` rows come out of one pass, none is fed back. The window before a row is normalised, folded into
+    segments of `segment_size` rows and read by a GRU, LSTM or plain RNN; from its last state each segment of the
+    horizon is decoded in parallel (SegRNN, Lin et al. 2023). Means and scales are those of the training rows and part
+    of the net. Windows never cross a gap in time nor join two series, and missing targets are left out of the loss.
+
+    Parameters
+    ----------
+    target : str, int or list of them
+        The column or columns to forecast; column numbers for arrays.
+    horizon : int
+        How many rows to forecast, at least 1.
+    n_steps : int or "auto", default="auto"
+        The most rows of a window. "auto" takes 14 segments, fewer if that is more than a third of the longest series.
+    time : str, default=None
+        The column of times. None takes the index if it consists of times or numbers; otherwise, and in a panel whose
+        index counts rows, rows follow each other in the order given.
+    group : str or list of str, default=None
+        The column or columns that tell the series of a panel apart.
+    known : str or list of str, default=()
+        Columns that are known in advance, such as holidays. `predict` needs them for the coming rows.
+    static : str or list of str, default=()
+        Columns with one value a group. Every column without a role is a past covariate. Columns that are no numbers
+        are categories; those not seen in `fit` count as none.
+    calendar : list of {"minute", "hour", "dayofweek", "day", "dayofyear", "month", "quarter"}, default=()
+        Features of the timestamps to add as known columns, as sine and cosine.
+    normalize : {"last", "standard"} or None, default="last"
+        What is taken from each target's window and given back to its forecast: its last value, or its mean and scale.
+    segment_size : int or "auto", default="auto"
+        Rows folded into one step of the cell. "auto" takes a day of hours, a week of days, a year of months and the
+        like from the spacing of the times, at most 48; 8 if they do not tell.
+    shared : bool, default=True
+        Whether each target is a series of its own, read with the same weights and a learned vector of the target;
+        otherwise all are read together.
+    quantiles : sequence of float in (0, 1), default=None
+        Quantiles to forecast beside the median, which then is the point forecast. They never cross.
+    conformal : bool, default=False
+        Whether to shift the quantiles, step by step, so that they cover their share of the held-out rows.
+    cell : {"gru", "lstm", "rnn"}, default="gru"
+        The recurrent cell.
+    hidden_size : int, default=128
+        Features of the cell's state.
+    n_layers : int, default=1
+        Recurrent layers.
+    dropout : float in [0, 1), default=0.3
+        Share of state features set to zero in training, between layers and before the output.
+    loss : {"squared_error", "absolute_error", "huber"}, default="huber"
+        What training minimises, on standardised targets. With quantiles it is their pinball loss.
+    optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optimizer class, default="adamw"
+        The algorithm that changes the weights.
+    learning_rate : float, default=0.002
+        The largest step size of the schedule.
+    schedule : {"one_cycle", "cosine", "plateau", "constant"}, default="one_cycle"
+        The course of the learning rate over the training.
+    weight_decay : float, default=0.01
+        Decoupled weight decay of the optimizer.
+    gradient_clip : float or None, default=1.0
+        The largest norm of the gradient; None does not limit it.
+    batch_size : int or "auto", default="auto"
+        Windows an update. "auto" takes a sixteenth of them as a power of two, from 16 to 128.
+    max_epochs : int or "auto", default="auto"
+        The longest training in passes over the windows. "auto" takes as many as make 640 updates, from 4 to 100.
+        A pass over more than 65,536 windows takes as many at random.
+    early_stopping : bool or "auto", default="auto"
+        Whether to hold out the last rows of each series, stop when their loss no longer improves, and return to the
+        best epoch. "auto" does so from 1,000 windows on.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the rows of each series that is held out, at least `horizon` rows.
+    {machine}
+
+    Attributes
+    ----------
+    n_steps_, segment_size_ : int
+        The sizes in use.
+    season_ : int
+        Rows of a season by the spacing of the times, 1 if it does not tell: what the seasonal naive forecast repeats.
+    skill_ : dict or None
+        Mean absolute error on the held-out rows, in standard deviations of each target, of "model", "persistence" and
+        "seasonal_naive", and "skill", by which share the model beats the better of both. None if no rows were held out.
+    n_skipped_groups_ : int
+        Groups too short to train on.
+    n_features_in_ : int
+        Columns of the table.
+    feature_names_in_ : ndarray of str
+        Their names.
+    net_, n_iter_, best_epoch_, history_, device_
+        As in :class:`RNNRegressor`.
+
+    References
+    ----------
+    Lin et al. (2023), SegRNN: segment recurrent neural network for long-term time series forecasting. Romano et al.
+    (2019), Conformalized quantile regression.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn_rnn import RNNForecaster
+    >>> times = pd.date_range("2024-01-01", periods=400, freq="h", name="time")
+    >>> df = pd.DataFrame({"load": np.sin(np.arange(400) * np.pi / 12)}, index=times)
+    >>> model = RNNForecaster("load", horizon=3, hidden_size=16, random_state=0).fit(df)
+    >>> model.predict().index[0]
+    Timestamp('2024-01-17 16:00:00')
+    >>> model.n_steps_, model.segment_size_
+    (120, 24)
+    """
+
+    _parameter_constraints = {
+        **{name: CONSTRAINTS[name] for name in _SHARED},
+        "target": [Hashable, list],
+        "horizon": [Interval(Integral, 1, None, closed="left")],
+        "n_steps": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "time": [Hashable, None],
+        "group": [Hashable, list, None],
+        "known": [Hashable, list],
+        "static": [Hashable, list],
+        "calendar": [str, list, tuple],
+        "normalize": [StrOptions(set(NORMALIZATIONS)), None],
+        "segment_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "shared": ["boolean"],
+        "quantiles": ["array-like", None],
+        "conformal": ["boolean"],
+        "loss": [StrOptions({"squared_error", "absolute_error", "huber"})],
+    }
+
+    def __init__(
+        self,
+        target: Any,
+        horizon: int,
+        *,
+        n_steps: int | str = "auto",
+        time: Hashable | None = None,
+        group: Any = None,
+        known: Any = (),
+        static: Any = (),
+        calendar: Sequence[str] = (),
+        normalize: str | None = "last",
+        segment_size: int | str = "auto",
+        shared: bool = True,
+        quantiles: Sequence[float] | None = None,
+        conformal: bool = False,
+        cell: str = "gru",
+        hidden_size: int = 128,
+        n_layers: int = 1,
+        dropout: float = 0.3,
+        loss: str = "huber",
+        optimizer: Any = "adamw",
+        learning_rate: float = 0.002,
+        schedule: str = "one_cycle",
+        weight_decay: float = 0.01,
+        gradient_clip: float | None = 1.0,
+        batch_size: int | str = "auto",
+        max_epochs: int | str = "auto",
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        callbacks: list | None = None,
+        device: str = "auto",
+        dtype: str = "float32",
+        n_threads: int | None = None,
+        fused: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.target = target
+        self.horizon = horizon
+        self.n_steps = n_steps
+        self.time = time
+        self.group = group
+        self.known = known
+        self.static = static
+        self.calendar = calendar
+        self.normalize = normalize
+        self.segment_size = segment_size
+        self.shared = shared
+        self.quantiles = quantiles
+        self.conformal = conformal
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.dropout = dropout
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.weight_decay = weight_decay
+        self.gradient_clip = gradient_clip
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.fused = fused
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: pd.DataFrame | ArrayLike, y: None = None) -> RNNForecaster:
+        """Train on a table of the past.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_rows, n_columns) or (n_rows,)
+            One row for each time, or each group and time, in any order. NaN is a missing value.
+        y : None
+            Ignored: the targets are columns of X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data is unfit; the forecaster is then as it was before the call.
+        """
+        with unchanged_on_error(self):
+            self._validate_params()
+            self._check_parameters()
+            frame = self._as_frame(X, reset=True)
+            resume = self.warm_start and self.__sklearn_is_fitted__()
+            rows = self._start_fit(frame, resume)
+            self._train(rows, resume)
+            self._remember(rows)
+        return self
+
+    def predict(
+        self, X: pd.DataFrame | ArrayLike | None = None, future: pd.DataFrame | None = None
+    ) -> pd.DataFrame | NDArray[np.float64]:
+        """Forecast the next `horizon` rows of each group.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_rows, n_columns), default=None
+            Recent rows with the columns of `fit`, of groups old and new: the rows after them are forecast. Those
+            remembered from `fit` come before them where they are earlier. None forecasts the rows after those
+            remembered.
+        future : DataFrame, default=None
+            The known covariates of the coming rows, with group and time.
+
+        Returns
+        -------
+        DataFrame of shape (n_groups * horizon, n_columns), or ndarray of shape (horizon, n_targets) or (horizon,)
+            Group, time, for each target its forecast and then its quantiles, such as `load_q0.9`. Times are in the
+            index if they were there. An array if `fit` had one, 1-D for a single column.
+
+        Raises
+        ------
+        ValueError
+            If columns are absent, times are of another kind than in `fit`, or `future` lacks a row or a value.
+        """
+        check_is_fitted(self)
+        history = self._remembered
+        if X is not None:
+            history, _ = self._read_new(self._as_frame(X, reset=False), follow=False)
+        history = last_rows_of_groups(history, None, max(self.n_steps_, self.season_))
+        coming = rows_after(history, self.horizon, self._roles, self._frequency, future)
+        windows = self._last_windows(history, sort_rows(joined(history, coming), self._frequency.kind))
+        forecasts = self._forecast(windows)
+        if self._has_index:
+            return coming_table(coming, forecasts, self._roles, self._frequency, self.quantiles)
+        columns = forecast_columns(forecasts, self.quantiles)
+        return columns[:, 0] if columns.shape[1] == 1 else columns
+
+    def update(self, X: pd.DataFrame | ArrayLike) -> RNNForecaster:
+        """Append rows to the remembered history, without training, so that `predict()` forecasts what follows them.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_rows, n_columns)
+            Rows that follow those of `fit` or of the last update, or rows of new groups.
+
+        Returns
+        -------
+        self
+        """
+        check_is_fitted(self)
+        rows, _ = self._read_new(self._as_frame(X, reset=False), follow=True)
+        others = [code for code, label in enumerate(self._last_labels) if label not in set(rows.labels)]
+        kept = self._remembered.take(np.flatnonzero(np.isin(self._last_groups, others)))
+        labels = [*rows.labels, *(self._last_labels[code] for code in others)]
+        codes = {code: len(rows.labels) + i for i, code in enumerate(others)}
+        groups = np.array([codes[code] for code in kept.groups], dtype=np.int64)
+        both = joined(Rows(kept.values, groups, labels, kept.times), Rows(rows.values, rows.groups, labels, rows.times))
+        self._remember(sort_rows(both, self._frequency.kind))
+        return self
+
+    def score(self, X: pd.DataFrame | ArrayLike, y: None = None) -> float:
+        """One minus the mean absolute error over that of the seasonal naive forecast; 0 is no better than that.
+
+        Every row with `horizon` rows after it, and the last remembered row before them, is an origin.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_rows, n_columns)
+            Rows after those of `fit`, or any other rows with its columns, at least `horizon` of a group.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            At most 1. Errors are counted in standard deviations of each target, so that each has the same weight.
+        """
+        check_is_fitted(self)
+        rows, first_rows, windows = self._origins(self._as_frame(X, reset=False), None, 1)
+        totals = np.zeros(2)
+        for begin in range(0, len(windows), _AT_ONCE):
+            part = windows[begin : begin + _AT_ONCE]
+            actual, naive = self._actual(part), self._naive(part, first_rows, self.season_)
+            there = ~np.isnan(actual) & ~np.isnan(naive)
+            for i, values in enumerate((self._median(self._forecast(part)), naive)):
+                totals[i] += (np.abs(values - actual) / self._target_scale)[there].sum()
+        return float(1 - totals[0] / totals[1]) if totals[1] > 0 else float(totals[0] == 0)
+
+    def backtest(
+        self,
+        X: pd.DataFrame | ArrayLike,
+        *,
+        n_origins: int | None = 10,
+        stride: int | None = None,
+        refit: bool = False,
+    ) -> pd.DataFrame:
+        """Forecast from past origins and set the forecasts beside what came.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_rows, n_columns)
+            Rows with the columns of `fit`. Rows remembered from `fit` come before them where they are earlier.
+        n_origins : int or None, default=10
+            The latest origins of each group; None takes all.
+        stride : int, default=None
+            Rows from one origin to the next; None takes `horizon`.
+        refit : bool, default=False
+            Whether to train anew for each origin on the rows of X up to its time. Otherwise the forecaster stays as it
+            is, so pass rows that it was not trained on.
+
+        Returns
+        -------
+        DataFrame of shape (n_origins * n_targets * horizon, n_columns)
+            Group, target, origin, step, time, actual, forecast, quantiles such as `q0.9`, and scale, the mean absolute
+            change over a season before the first origin. See :meth:`backtest_summary`.
+        """
+        stride = self.horizon if stride is None else stride
+        if stride < 1 or (n_origins is not None and n_origins < 1):
+            raise ValueError(f"n_origins is {n_origins} and stride is {stride}, but both must be at least 1.")
+        if refit:
+            return self._backtest_with_refits(X, n_origins, stride)
+        check_is_fitted(self)
+        rows, first_rows, windows = self._origins(self._as_frame(X, reset=False), n_origins, stride)
+        forecasts = np.concatenate(
+            [self._forecast(windows[begin : begin + _AT_ONCE]) for begin in range(0, len(windows), _AT_ONCE)]
+        )
+        origins = windows.starts + windows.lengths - 1
+        scales = self._season_changes(rows, first_rows, origins)[rows.groups[origins]]
+        return backtest_table(
+            rows, origins, self._actual(windows), forecasts, scales, self._roles, self._frequency, self.quantiles
+        )
+
+    def backtest_summary(self, backtest: pd.DataFrame, by: Hashable | Sequence[Hashable] = "step") -> pd.DataFrame:
+        """Summarise a backtest.
+
+        Parameters
+        ----------
+        backtest : DataFrame
+            What :meth:`backtest` gave.
+        by : str or list of str, default="step"
+            Columns whose values get a row each, such as "step", "target" or those of the group.
+
+        Returns
+        -------
+        DataFrame
+            MAE, RMSE, sMAPE in percent, MASE (MAE over the mean absolute change over a season), and the coverage of
+            the interval from the lowest to the highest quantile, if there are any.
+        """
+        return summarise(backtest, by, self.quantiles)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.target_tags.required = False
+        tags.non_deterministic = self.random_state is None
+        return tags

@@ -1,0 +1,211 @@
+"""The network behind RNNForecaster: segments in, one recurrent state, all segments of the horizon out at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_rnn.nets.inputs import InputEncoder, fold_segments
+from sklearn_rnn.nets.network import spread_quantiles
+from sklearn_rnn.nets.pooling import valid_steps
+from sklearn_rnn.nets.recurrent import RecurrentLayers
+
+NORMALIZATIONS = ("last", "standard")
+_SMALLEST_VARIANCE = 1e-5  # of a window, in units of the training variance
+
+
+class ForecastNet(nn.Module):
+    """Normalise each window, fold it into segments, recur, decode every future segment in parallel, undo the units.
+
+    The design is SegRNN's (Lin et al. 2023) with covariates: each segment of the window is mapped to the cell's size
+    and read by the cell; from its last state, one further step for each segment of the horizon gives that segment.
+    The input of that step is a sum of learned vectors of the segment's position and of the target, and of maps of the
+    known covariates of the segment and of the static columns. No forecast is fed back.
+
+    Columns of the input are in the order targets, past covariates, known covariates, static columns.
+
+    Parameters
+    ----------
+    n_targets, horizon : int
+    n_past, n_known, n_static : int
+        Columns besides the targets.
+    mean, scale : sequence of float of length n_targets + n_past + n_known + n_static
+        Of the training rows.
+    missing : sequence of int
+        Columns with missing values in training.
+    categories : mapping of int to sequence of float, default=None
+        The codes of categorical columns, see :class:`~sklearn_rnn.nets.inputs.InputEncoder`.
+    cell, hidden_size, n_layers, dropout, fused
+        See :class:`~sklearn_rnn.nets.recurrent.RecurrentLayers`.
+    normalize : {"last", "standard"} or None
+        What is taken from each target's window and given back to its forecast: its last value, or mean and scale.
+    segment_size : int
+        Steps folded into one input of the cell, and decoded from one state.
+    shared : bool
+        Whether each target is a series of its own, read with the same weights, or all are read together.
+    n_quantiles : int
+        0, or the number of quantiles of each forecast, which never cross.
+    """
+
+    output_mean: Tensor
+    output_scale: Tensor
+
+    def __init__(
+        self,
+        n_targets: int,
+        horizon: int,
+        *,
+        mean: Sequence[float],
+        scale: Sequence[float],
+        n_past: int = 0,
+        n_known: int = 0,
+        n_static: int = 0,
+        missing: Sequence[int] = (),
+        categories: Mapping[int, Sequence[float]] | None = None,
+        cell: str = "gru",
+        hidden_size: int = 128,
+        n_layers: int = 1,
+        dropout: float = 0.0,
+        fused: bool = True,
+        normalize: str | None = "last",
+        segment_size: int = 1,
+        shared: bool = True,
+        n_quantiles: int = 0,
+    ) -> None:
+        config = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        super().__init__()
+        self.config: dict[str, Any] = config
+        self.n_targets, self.horizon, self.n_quantiles = n_targets, horizon, n_quantiles
+        self.normalize, self.segment_size = normalize, segment_size
+        self.n_series = n_targets if shared else 1  # read apart
+        self.n_together = 1 if shared else n_targets
+        self.covariates = slice(n_targets, n_targets + n_past + n_known)
+        self.static = slice(n_targets + n_past + n_known, len(mean))
+        self.mark_missing = any(column < n_targets for column in missing)
+        self.register_buffer("output_mean", torch.tensor(mean[:n_targets]))
+        self.register_buffer("output_scale", torch.tensor(scale[:n_targets]))
+
+        def make_encoder(first: int, last: int) -> InputEncoder:
+            return InputEncoder(
+                mean[first:last],
+                scale[first:last],
+                missing=[column - first for column in missing if first <= column < last],
+                categories={c - first: codes for c, codes in (categories or {}).items() if first <= c < last},
+            )
+
+        self.covariate_encoder = make_encoder(self.covariates.start, self.covariates.stop)
+        self.known_encoder = make_encoder(n_targets + n_past, self.covariates.stop)
+        self.static_encoder = make_encoder(self.static.start, self.static.stop)
+        decoded = min(segment_size, horizon)
+        self.decoded_size, self.n_decoded = decoded, -(-horizon // decoded)
+        target_size = segment_size * self.n_together * (1 + self.mark_missing)
+        self.read_targets = nn.Linear(target_size, hidden_size)
+        self.read_covariates = _map(segment_size * self.covariate_encoder.output_size, hidden_size)
+        self.recurrent = RecurrentLayers(hidden_size, hidden_size, n_layers, cell=cell, dropout=dropout, fused=fused)
+        self.position = nn.Parameter(torch.randn(self.n_decoded, hidden_size) * 0.1)
+        self.channel = nn.Parameter(torch.randn(self.n_series, hidden_size) * 0.1)
+        self.query_known = _map(decoded * self.known_encoder.output_size, hidden_size)
+        self.query_static = _map(self.static_encoder.output_size, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(hidden_size, decoded * self.n_together * max(n_quantiles, 1))
+
+    @property
+    def width(self) -> int:
+        """Numbers held for each step of a window."""
+        return self.n_series * (self.n_together + self.recurrent.output_size) + self.covariate_encoder.output_size
+
+    def forward(self, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
+        """Forecasts in standardised units of the targets.
+
+        Parameters
+        ----------
+        values : Tensor of shape (batch, steps, n_columns)
+            Windows that begin at step 0, oldest row first.
+        lengths : Tensor of int64 of shape (batch,) or None
+            None where every window fills all steps.
+        known : Tensor of shape (batch, horizon, n_known)
+            Known covariates of the rows after each window.
+
+        Returns
+        -------
+        Tensor of shape (batch, horizon * n_targets), with quantiles at the end if any
+        """
+        targets = (values[:, :, : self.n_targets] - self.output_mean) / self.output_scale
+        level, spread = self._level_and_spread(targets, lengths)  # (batch, 1, n_targets), both
+        states = self._read((targets - level) / spread, values, lengths)
+        queries = self._queries(values, lengths, known)  # (batch * n_series, n_decoded, hidden_size)
+        decoded = self.head(self.dropout(self.recurrent.advance(queries, states)))
+        raw = self._arrange(decoded)  # (batch, horizon, n_targets[, n_quantiles])
+        if self.n_quantiles:
+            raw, level, spread = spread_quantiles(raw), level[..., None], spread[..., None]
+        return (raw * spread + level).flatten(1, 2)
+
+    def unscale(self, raw: Tensor) -> Tensor:
+        """Forecasts in the units of the targets, (batch, horizon, n_targets[, n_quantiles]), float64 if it can be."""
+        dtype = torch.float32 if raw.device.type == "mps" else torch.float64
+        shape = (self.n_targets, 1) if self.n_quantiles else (self.n_targets,)
+        mean, scale = self.output_mean.to(dtype).view(shape), self.output_scale.to(dtype).view(shape)
+        return raw.unflatten(1, (self.horizon, self.n_targets)).to(dtype) * scale + mean
+
+    def _level_and_spread(self, targets: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What each target's window is normalised by, from its steps that are not missing."""
+        one = torch.ones_like(targets[:, :1])
+        if self.normalize is None:
+            return torch.zeros_like(one), one
+        present = valid_steps(targets, lengths)[:, :, None] & ~targets.isnan()  # (batch, steps, n_targets)
+        observed = torch.where(present, targets, 0.0)
+        if self.normalize == "last":
+            step = torch.arange(1, targets.shape[1] + 1, device=targets.device)[:, None]
+            last = (present * step).amax(dim=1, keepdim=True) - 1  # -1 where all are missing
+            return observed.gather(1, last.clamp(min=0)), one
+        count = present.sum(dim=1, keepdim=True).clamp(min=1)
+        mean = observed.sum(dim=1, keepdim=True) / count
+        variance = torch.where(present, targets - mean, 0.0).square().sum(dim=1, keepdim=True) / count
+        return mean, (variance + _SMALLEST_VARIANCE).sqrt()
+
+    def _read(self, targets: Tensor, values: Tensor, lengths: Tensor | None) -> list:
+        """The cell's state after each window: normalised targets (batch, steps, n_targets) and covariates in."""
+        inputs = [torch.nan_to_num(targets, nan=0.0)]
+        if self.mark_missing:
+            inputs.append(targets.isnan().to(targets.dtype))
+        # Series read apart stand in the batch: (batch, n_series, steps, features)
+        apart = [part.unflatten(2, (self.n_series, self.n_together)).transpose(1, 2) for part in inputs]
+        features = torch.cat(apart, dim=3).flatten(0, 1)
+        repeated = None if lengths is None else lengths.repeat_interleave(self.n_series)
+        segments, segment_lengths = fold_segments(features, repeated, self.segment_size)
+        mapped = self.read_targets(segments)  # (batch * n_series, n_segments, hidden_size)
+        if self.read_covariates is not None:
+            covariates = self.covariate_encoder(values[:, :, self.covariates])
+            folded, _ = fold_segments(covariates, lengths, self.segment_size)
+            mapped = mapped + self.read_covariates(folded).repeat_interleave(self.n_series, dim=0)
+        return self.recurrent.last_states(mapped.relu(), segment_lengths)
+
+    def _queries(self, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
+        """The inputs of the decoding steps, (batch * n_series, n_decoded, hidden_size)."""
+        query = self.channel[:, None] + self.position  # (n_series, n_decoded, hidden_size)
+        query = query.expand(len(values), -1, -1, -1)
+        if self.query_known is not None:
+            encoded = self.known_encoder(known)  # (batch, horizon, features)
+            padded = nn.functional.pad(encoded, (0, 0, 0, self.n_decoded * self.decoded_size - self.horizon))
+            segments = padded.reshape(len(values), self.n_decoded, -1)
+            query = query + self.query_known(segments)[:, None]
+        if self.query_static is not None:
+            first = self.static_encoder(values[:, :1, self.static])  # (batch, 1, features): the same in every row
+            query = query + self.query_static(first)[:, :, None]
+        return query.flatten(0, 1)
+
+    def _arrange(self, decoded: Tensor) -> Tensor:
+        """Decoded segments (batch * n_series, n_decoded, ...) as (batch, horizon, n_targets[, n_quantiles])."""
+        quantiles = max(self.n_quantiles, 1)
+        shape = (-1, self.n_series, self.n_decoded * self.decoded_size, self.n_together, quantiles)
+        steps = decoded.reshape(shape).transpose(1, 2)[:, : self.horizon]  # (batch, horizon, n_series, n_together, ...)
+        raw = steps.flatten(2, 3)
+        return raw if self.n_quantiles else raw[..., 0]
+
+
+def _map(n_inputs: int, n_outputs: int) -> nn.Linear | None:
+    """A linear map, or None where there is nothing to map."""
+    return nn.Linear(n_inputs, n_outputs, bias=False) if n_inputs else None

@@ -1,0 +1,331 @@
+"""RNNForecaster on one series: what it learns, what it gives back, what it refuses."""
+
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import InvalidParameterError
+
+from sklearn_rnn import RNNForecaster
+from sklearn_rnn._losses import Criterion
+from sklearn_rnn.nets import ForecastNet
+
+TINY = {"hidden_size": 8, "max_epochs": 2, "random_state": 0, "n_threads": 1, "device": "cpu"}
+
+
+def waves(n_rows=400, seed=0, noise=0.1):
+    """Two hourly series with a daily season, the second at a hundred times the scale."""
+    rng = np.random.default_rng(seed)
+    hours = np.arange(n_rows)
+    load = np.sin(hours * np.pi / 12) + noise * rng.normal(size=n_rows)
+    heat = 500 + 100 * np.cos(hours * np.pi / 12) + 100 * noise * rng.normal(size=n_rows)
+    times = pd.date_range("2024-01-01", periods=n_rows, freq="h", name="time")
+    return pd.DataFrame({"load": load, "heat": heat}, index=times)
+
+
+# What it learns -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"normalize": "standard"}, {"normalize": None}, {"shared": False}])
+def test_it_beats_the_seasonal_naive_forecast_on_a_noisy_season(options):
+    df = waves(500)
+    model = RNNForecaster(["load", "heat"], 24, hidden_size=32, max_epochs=30, dropout=0.1, random_state=0)
+    model.set_params(learning_rate=0.005, **options).fit(df[:400])
+    # Two independent noises against one: at best 1 - 1 / sqrt(2). Read together, two targets teach half as much.
+    assert model.score(df[400:]) > (0.15 if model.shared else 0.0)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_every_cell_and_more_layers_forecast(cell):
+    df = waves(noise=0.0)
+    model = RNNForecaster("load", 6, cell=cell, n_layers=2, hidden_size=16, max_epochs=12, dropout=0.0, random_state=0)
+    model.set_params(learning_rate=0.01).fit(df[:380])
+    assert np.abs(model.predict()["load"] - df["load"][380:386]).max() < 0.3
+
+
+def test_known_covariates_of_the_coming_rows_are_used():
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"promotion": rng.integers(0, 2, size=500).astype(float)})
+    df["sales"] = 10 + 5 * df["promotion"] + 0.1 * rng.normal(size=500)
+    model = RNNForecaster("sales", 4, known="promotion", normalize=None, hidden_size=16, max_epochs=20, random_state=0)
+    model.set_params(learning_rate=0.01).fit(df[:480])
+    forecast = model.predict(future=df[["promotion"]][480:484])["sales"]
+    assert np.abs(forecast - df["sales"][480:484]).max() < 1.5
+    opposite = model.predict(future=1 - df[["promotion"]][480:484])["sales"]
+    assert (np.sign(forecast - opposite) == np.where(df["promotion"][480:484] == 1, 1, -1)).all()
+
+
+def test_past_covariates_tell_what_comes():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=800)
+    df = pd.DataFrame({"y": np.roll(signal, 1), "signal": signal})[1:]  # y is the signal one row later
+    model = RNNForecaster("y", 1, segment_size=1, n_steps=4, normalize=None, dropout=0.0, hidden_size=16)
+    model.set_params(random_state=0, max_epochs=20, learning_rate=0.01).fit(df[:700])
+    assert model.score(df[700:]) > 0.8
+    assert clone(model).fit(df[["y"]][:700]).score(df[700:]) < 0.5
+
+
+def test_the_newest_row_moves_the_first_step():
+    df = waves()
+    model = RNNForecaster("load", 3, **TINY).fit(df)
+    changed = df.copy()
+    changed.iloc[-1, 0] += 1
+    assert abs(model.predict(changed)["load"].iloc[0] - model.predict(df)["load"].iloc[0]) > 0.1
+
+
+def test_units_do_not_matter():
+    df = waves()
+    plain = RNNForecaster("load", 5, dtype="float64", **TINY).fit(df).predict()["load"]
+    large = RNNForecaster("load", 5, dtype="float64", **TINY).fit(df * 1e6 + 1e9).predict()["load"]
+    np.testing.assert_allclose((large - 1e9) / 1e6, plain, atol=1e-6)
+
+
+# The net --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_net_is_segments_a_gru_and_one_step_for_each_future_segment():
+    """One window by hand: fold, map, run GRU cells, decode, add the last value."""
+    torch.manual_seed(0)
+    net = ForecastNet(1, 5, mean=[2.0], scale=[4.0], hidden_size=6, segment_size=3).double().eval()
+    window = torch.randn(1, 7, 1, dtype=torch.float64)
+    scaled = (window[0, :, 0] - 2) / 4
+    last = scaled[-1]
+    padded = torch.cat([torch.zeros(2, dtype=torch.float64), scaled - last])
+    layer = net.recurrent.forward_layers[0]
+    cell = torch.nn.GRUCell(6, 6, dtype=torch.float64)
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        setattr(cell, name, getattr(layer, f"{name}_l0"))
+    state = torch.zeros(1, 6, dtype=torch.float64)
+    for segment in padded.view(3, 3):
+        state = cell(net.read_targets(segment[None]).relu(), state)
+    steps = [net.head(cell(net.channel + net.position[k], state))[0] for k in range(2)]
+    expected = torch.cat(steps)[:5] + last
+    torch.testing.assert_close(net(window, None, torch.zeros(1, 5, 0))[0], expected)
+    torch.testing.assert_close(net.unscale(expected[None])[0, :, 0], expected * 4 + 2)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_short_window_is_forecast_alone_as_in_company(cell):
+    torch.manual_seed(0)
+    net = ForecastNet(2, 4, mean=[0.0] * 3, scale=[1.0] * 3, n_past=1, cell=cell, hidden_size=6, segment_size=3)
+    net = net.double().eval()
+    values = torch.randn(2, 10, 3, dtype=torch.float64)
+    nothing = torch.zeros(2, 4, 0, dtype=torch.float64)
+    together = net(values, torch.tensor([10, 4]), nothing)
+    torch.testing.assert_close(together[:1], net(values[:1], None, nothing[:1]))
+    torch.testing.assert_close(together[1:], net(values[1:, :4], None, nothing[:1]))
+
+
+def test_normalising_by_the_last_value_moves_forecasts_along():
+    torch.manual_seed(0)
+    values, nothing = torch.randn(3, 9, 1), torch.zeros(3, 4, 0)
+    for normalize in ("last", "standard"):
+        net = ForecastNet(1, 4, mean=[0.0], scale=[1.0], hidden_size=6, segment_size=3, normalize=normalize).eval()
+        torch.testing.assert_close(net(values + 50, None, nothing), net(values, None, nothing) + 50, atol=1e-3, rtol=0)
+
+
+def test_missing_targets_have_no_loss_and_no_gradient():
+    raw = torch.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+    target = torch.tensor([[0.0, torch.nan, 5.0]])
+    losses = Criterion("squared_error", skip_missing=True)(raw, target)
+    losses.nanmean().backward()
+    assert losses.nanmean().item() == pytest.approx((1 + 4) / 2)
+    torch.testing.assert_close(raw.grad, torch.tensor([[1.0, 0.0, -2.0]]))
+
+
+# Results --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_forecast_is_a_table_of_the_next_times():
+    df = waves()
+    forecast = RNNForecaster(["heat", "load"], 5, **TINY).fit(df).predict()
+    assert forecast.columns.tolist() == ["heat", "load"]
+    assert forecast.index.tolist() == pd.date_range(df.index[-1], periods=6, freq="h")[1:].tolist()
+    assert (forecast.index.name, forecast.index.dtype) == ("time", df.index.dtype)
+    named = RNNForecaster("load", 5, time="time", **TINY).fit(df.reset_index()).predict()
+    assert named.columns.tolist() == ["time", "load"]
+    assert named["time"].tolist() == forecast.index.tolist()
+
+
+def test_a_range_index_and_an_array_work_as_well():
+    df = waves().reset_index(drop=True)
+    forecast = RNNForecaster("load", 3, **TINY).fit(df).predict()
+    assert forecast.index.tolist() == [400, 401, 402]
+    array = RNNForecaster(0, 3, **TINY).fit(df.to_numpy()).predict()
+    np.testing.assert_array_equal(array, forecast["load"])
+    assert RNNForecaster([0, 1], 3, **TINY).fit(df.to_numpy()).predict().shape == (3, 2)
+    assert RNNForecaster(0, 3, **TINY).fit(df["load"].to_numpy()).predict().shape == (3,)
+
+
+def test_rows_may_come_in_any_order():
+    df = waves()
+    shuffled = df.sample(frac=1, random_state=0)
+    expected = RNNForecaster("load", 3, **TINY).fit(df)
+    model = RNNForecaster("load", 3, **TINY).fit(shuffled)
+    pd.testing.assert_frame_equal(model.predict(), expected.predict())
+    pd.testing.assert_frame_equal(model.predict(shuffled), expected.predict(df))
+
+
+def test_recent_rows_continue_those_of_fit():
+    df = waves()
+    model = RNNForecaster("load", 3, **TINY).fit(df[:300])
+    pd.testing.assert_frame_equal(model.predict(df[300:310]), model.predict(df[:310]))
+    updated = copy.deepcopy(model).update(df[300:310])
+    pd.testing.assert_frame_equal(updated.predict(), model.predict(df[:310]))
+    assert updated.history_.equals(model.history_)
+
+
+def test_the_same_seed_gives_the_same_bits_and_leaves_global_generators_alone():
+    df = waves()
+    before = torch.random.get_rng_state()
+    first, second = (RNNForecaster("load", 3, **TINY).fit(df).predict() for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_a_pickle_forecasts_the_same_and_holds_no_torch():
+    df = waves()
+    model = RNNForecaster("load", 3, quantiles=(0.1, 0.9), **TINY).fit(df)
+    data = pickle.dumps(model)
+    assert b"torch" not in data
+    pd.testing.assert_frame_equal(pickle.loads(data).predict(), model.predict())
+
+
+def test_clones_and_parameters_round_trip():
+    model = RNNForecaster("load", 3, known=["a"], calendar=["hour"], quantiles=(0.1,))
+    assert clone(model).get_params() == model.get_params()
+    assert clone(model).set_params(horizon=5).horizon == 5
+    with pytest.raises(NotFittedError):
+        model.predict()
+
+
+def test_warm_start_goes_on_training():
+    df = waves()
+    model = RNNForecaster("load", 3, warm_start=True, **TINY).fit(df)
+    before = model.predict()
+    model.fit(df)
+    assert model.n_iter_ == len(model.history_) == 4
+    assert not model.predict().equals(before)
+
+
+def test_a_failing_fit_leaves_the_earlier_one():
+    df = waves()
+    model = RNNForecaster("load", 3, **TINY).fit(df)
+    expected = model.predict()
+    with pytest.raises(ValueError, match="no column"):
+        model.fit(df.rename(columns={"load": "other"}))
+    pd.testing.assert_frame_equal(model.predict(), expected)
+
+
+def test_skill_is_the_error_on_held_out_rows_beside_naive_forecasts(capsys):
+    df = waves(noise=0.0)
+    noise = df.assign(load=np.random.default_rng(0).normal(size=len(df)).cumsum())
+    model = RNNForecaster("load", 2, early_stopping=True, verbose=1, **TINY).fit(noise)
+    held_out = noise["load"].to_numpy()[-40:] / noise["load"].to_numpy()[:-40].std()
+    previous = noise["load"].to_numpy()[-41:-1] / noise["load"].to_numpy()[:-40].std()
+    one_step, two_steps = np.abs(held_out - previous)[:-1], np.abs(held_out[1:] - previous[:-1])
+    assert model.skill_["persistence"] == pytest.approx(np.mean([one_step, two_steps]), rel=1e-5)
+    assert model.skill_["skill"] < 0.1
+    assert "persistence" in capsys.readouterr().out
+    assert RNNForecaster("load", 2, **TINY).fit(df).skill_ is None
+
+
+# Missing values and gaps ----------------------------------------------------------------------------------------------
+
+
+def test_missing_values_are_learned_from_and_forecast_from():
+    df = waves(500)
+    df.iloc[np.random.default_rng(1).random(500) < 0.2, 0] = np.nan
+    model = RNNForecaster("load", 6, hidden_size=32, max_epochs=30, learning_rate=0.005, random_state=0).fit(df[:400])
+    assert model.score(df[400:]) > 0
+    df.iloc[-1, 0] = np.nan
+    assert np.isfinite(model.predict(df)["load"]).all()
+
+
+def test_a_series_that_is_missing_everywhere_is_an_error():
+    df = waves().assign(load=np.nan)
+    with pytest.raises(ValueError, match="no window to train on"):
+        RNNForecaster("load", 6, **TINY).fit(df)
+
+
+def test_no_window_crosses_a_gap():
+    df = waves()
+    model = RNNForecaster("load", 3, n_steps=48, **TINY).fit(df)
+    gap = df.drop(df.index[370])
+    other = gap.copy()
+    other.iloc[:370] += 100
+    pd.testing.assert_frame_equal(model.predict(gap), model.predict(other))
+    assert not model.predict(gap).equals(model.predict(df))
+    origins = model.backtest(gap[300:], n_origins=None, stride=1)["origin"].unique()
+    assert not {df.index[i] for i in (367, 368, 369)} & set(origins)  # their targets lie across the gap
+
+
+# What it refuses ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "change", "message"),
+    [
+        ({"target": "absent"}, None, "no column 'absent'"),
+        ({"target": "text"}, lambda df: df.assign(text="a"), "must be numbers"),
+        ({"horizon": 400}, None, "at least 401"),
+        ({}, lambda df: pd.concat([df, df[:1]]), "2024-01-01 00:00:00 occurs more than once"),
+        ({"known": "load"}, None, "two roles"),
+        ({"calendar": ["fortnight"]}, None, "fortnight"),
+        ({"calendar": ["hour"]}, lambda df: df.reset_index(drop=True), "no timestamps"),
+        ({"quantiles": (0.5, 1.5)}, None, "between 0 and 1"),
+        ({"conformal": True}, None, "quantiles is None"),
+        ({}, lambda df: df.replace(df.iloc[3, 0], np.inf), "infinity"),
+        ({}, lambda df: df.assign(when=df.index), "neither numbers nor categories"),
+        ({"early_stopping": True, "horizon": 250}, None, "holds out rows"),
+        ({"time": "absent"}, None, "no column 'absent'"),
+    ],
+)
+def test_unfit_data_are_refused_by_name(options, change, message):
+    df = waves()
+    model = RNNForecaster("load", 3, **TINY).set_params(**options)
+    with pytest.raises(ValueError, match=message):
+        model.fit(df if change is None else change(df))
+
+
+def test_irregular_times_are_refused():
+    df = waves()
+    df.index = df.index[0] + pd.to_timedelta(np.random.default_rng(0).integers(1, 10**6, size=400).cumsum(), unit="s")
+    with pytest.raises(ValueError, match="irregular"):
+        RNNForecaster("load", 3, **TINY).fit(df)
+
+
+def test_time_zones_must_be_one_and_there():
+    df = waves()
+    zoned = df.tz_localize("UTC")
+    mixed = zoned.set_axis([t.tz_convert("UTC" if i % 2 else "Asia/Tokyo") for i, t in enumerate(zoned.index)])
+    with pytest.raises(ValueError, match="several time zones"):
+        RNNForecaster("load", 3, **TINY).fit(mixed)
+    model = RNNForecaster("load", 3, **TINY).fit(zoned)
+    with pytest.raises(ValueError, match="with a time zone"):
+        model.predict(df)
+
+
+def test_parameters_are_checked_by_name():
+    with pytest.raises(InvalidParameterError, match="horizon"):
+        RNNForecaster("load", 0).fit(waves())
+    with pytest.raises(InvalidParameterError, match="normalize"):
+        RNNForecaster("load", 1, normalize="first").fit(waves())
+
+
+def test_new_data_must_have_the_columns_and_the_form_of_fit():
+    df = waves()
+    model = RNNForecaster("load", 3, **TINY).fit(df)
+    with pytest.raises(ValueError, match="no column 'heat'"):
+        model.predict(df[["load"]])
+    with pytest.raises(ValueError, match="fitted with a DataFrame"):
+        model.predict(df.to_numpy())
+    with pytest.raises(ValueError, match="no rows"):
+        model.predict(df[:0])
+    with pytest.raises(ValueError, match="integers"):
+        model.predict(df.reset_index(drop=True))

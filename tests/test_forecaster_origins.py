@@ -1,0 +1,247 @@
+"""RNNForecaster at past origins: leak guards, backtests, scores, searches, intervals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_validate
+
+from sklearn_rnn import RNNForecaster, WindowSplit
+from sklearn_rnn._conformal import conformal_shifts, with_shifts
+
+TINY = {"hidden_size": 8, "max_epochs": 2, "random_state": 0, "n_threads": 1, "device": "cpu"}
+HORIZON = 4
+
+
+def series(n_rows=300, seed=0):
+    rng = np.random.default_rng(seed)
+    days = np.arange(n_rows)
+    return pd.DataFrame(
+        {
+            "day": pd.date_range("2024-01-01", periods=n_rows),
+            "y": np.sin(days * 2 * np.pi / 7) + 0.2 * rng.normal(size=n_rows),
+            "wind": rng.normal(size=n_rows),
+        }
+    )
+
+
+def panel(n_rows=150):
+    return pd.concat([series(n_rows - 20 * i, seed=i).assign(site=f"site {i}") for i in range(3)], ignore_index=True)
+
+
+def model_of_days(**options):
+    return RNNForecaster("y", HORIZON, **{"time": "day", "n_steps": 21, **TINY, **options})
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return model_of_days(quantiles=(0.1, 0.9)).fit(series()[:200])
+
+
+# Leak guards ----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(origin=st.integers(205, 290), data=st.data())
+def test_no_forecast_changes_when_later_rows_change(fitted, origin, data):
+    df = series()
+    changed = df.copy()
+    row = data.draw(st.integers(origin + 1, 299))
+    changed.loc[row:, ["y", "wind"]] = data.draw(st.sampled_from([1e6, -3.0, np.nan]))
+    before, after = (fitted.backtest(table[200:], n_origins=None, stride=1) for table in (df, changed))
+    names = ["forecast", "q0.1", "q0.9"]
+    chosen = df["day"][row]
+    expected = before[before["origin"] < chosen].set_index(["origin", "step"])[names]
+    seen = after[after["origin"] < chosen].set_index(["origin", "step"])[names]
+    common = expected.index.intersection(seen.index)
+    assert len(common) >= 4 * (row - 204)
+    pd.testing.assert_frame_equal(seen.loc[common], expected.loc[common])
+
+
+def test_scaling_comes_from_training_rows():
+    df = series()
+    changed = df.copy()
+    changed.loc[270:, ["y", "wind"]] += 1000  # the tenth that is held out
+    states = [
+        model_of_days(early_stopping=True, max_epochs=1).fit(table).net_.module_.output_mean.item()
+        for table in (df, changed)
+    ]
+    assert states[0] == states[1] == pytest.approx(df["y"][:270].mean(), abs=1e-6)
+
+
+def test_held_out_rows_teach_nothing():
+    """The weights after one epoch are the same whatever the held-out rows are."""
+    df = series()
+    changed = df.copy()
+    changed.loc[270:, ["y", "wind"]] = np.random.default_rng(5).normal(size=(30, 2))
+    models = [model_of_days(early_stopping=True, max_epochs=1).fit(table) for table in (df, changed)]
+    recent = df[100:270]
+    pd.testing.assert_frame_equal(models[0].predict(recent), models[1].predict(recent))
+
+
+def test_a_fold_is_trained_on_nothing_of_its_test_rows():
+    df = panel()
+    for train, test in WindowSplit(2, horizon=0, test_size=20, time="day").split(df):
+        assert df["day"].iloc[train].max() < df["day"].iloc[test].min()
+        changed = df.copy()
+        changed.loc[changed.index[test], ["y", "wind"]] = 1e6
+        fits = [model_of_days(group="site").fit(table.iloc[train]).predict() for table in (df, changed)]
+        pd.testing.assert_frame_equal(*fits)
+
+
+# Backtests ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_backtest_is_predict_at_each_origin(fitted):
+    df = series()
+    backtest = fitted.backtest(df[200:], n_origins=5, stride=3)
+    assert backtest["origin"].unique().tolist() == df["day"][[283, 286, 289, 292, 295]].tolist()
+    for origin, part in backtest.groupby("origin"):
+        past = df[df["day"] <= origin]
+        expected = fitted.predict(past)
+        assert part["time"].tolist() == expected["day"].tolist()
+        assert part["step"].tolist() == [1, 2, 3, 4]
+        np.testing.assert_allclose(part["forecast"], expected["y"], rtol=1e-5)
+        np.testing.assert_allclose(part["q0.9"], expected["y_q0.9"], rtol=1e-5)
+        np.testing.assert_allclose(part["actual"], df["y"][len(past) : len(past) + 4], rtol=1e-6)
+
+
+def test_the_first_forecast_of_new_rows_starts_from_the_remembered_ones(fitted):
+    origins = fitted.backtest(series()[200:], n_origins=None, stride=1)["origin"]
+    assert origins.min() == series()["day"][199]
+    assert origins.nunique() == 97
+
+
+def test_a_backtest_of_a_panel_has_origins_in_each_group():
+    df = panel()
+    model = model_of_days(group="site").fit(df[df["day"] < "2024-03-20"])
+    backtest = model.backtest(df, n_origins=2)
+    assert backtest.groupby("site")["origin"].nunique().tolist() == [2, 2, 2]
+    last = df.groupby("site")["day"].max()
+    assert (backtest.groupby("site")["time"].max() == last).all()
+
+
+def test_the_summary_has_the_textbook_errors(fitted):
+    df = series()
+    backtest = fitted.backtest(df[200:], n_origins=None, stride=1)
+    summary = fitted.backtest_summary(backtest)
+    assert summary.index.tolist() == [1, 2, 3, 4]
+    second = backtest[backtest["step"] == 2]
+    actual, forecast = second["actual"].to_numpy(), second["forecast"].to_numpy()
+    past = df["y"].to_numpy()[179:200]  # the rows remembered from fit
+    change = np.abs(past[7:] - past[:-7]).mean()
+    expected = {
+        "MAE": np.abs(actual - forecast).mean(),
+        "RMSE": np.sqrt(((actual - forecast) ** 2).mean()),
+        "sMAPE": (200 * np.abs(actual - forecast) / (np.abs(actual) + np.abs(forecast))).mean(),
+        "MASE": np.abs(actual - forecast).mean() / change,
+        "coverage": ((actual >= second["q0.1"]) & (actual <= second["q0.9"])).mean(),
+    }
+    pd.testing.assert_series_equal(summary.loc[2], pd.Series(expected, name=2), rtol=1e-5)
+
+
+def test_a_backtest_with_refits_trains_on_the_past_of_each_origin():
+    df = series(120)
+    backtest = model_of_days(max_epochs=1).backtest(df, n_origins=2, stride=5, refit=True)
+    assert backtest["origin"].unique().tolist() == df["day"][[110, 115]].tolist()
+    expected = model_of_days(max_epochs=1).fit(df[:111]).predict()
+    np.testing.assert_allclose(backtest["forecast"][:4], expected["y"])
+    arrays = RNNForecaster(0, 4, **TINY).backtest(df[["y"]].to_numpy(), n_origins=2, refit=True)
+    assert arrays["origin"].unique().tolist() == [111, 115]
+
+
+def test_too_few_rows_for_an_origin_are_refused(fitted):
+    with pytest.raises(ValueError, match="no row to forecast from"):
+        fitted.backtest(series()[200:203])
+    with pytest.raises(ValueError, match="at least 9"):
+        model_of_days().backtest(series()[:8], refit=True)
+    with pytest.raises(ValueError, match="stride"):
+        fitted.backtest(series(), stride=0)
+
+
+# Scores and searches --------------------------------------------------------------------------------------------------
+
+
+def test_the_score_is_the_error_over_that_of_the_seasonal_naive_forecast(fitted):
+    """Origin by origin, with predict and with the values of a week before."""
+    df = series()
+    y, errors, naive = df["y"].to_numpy(), [], []
+    for origin in range(199, 210 - HORIZON):
+        forecast = fitted.predict(df[: origin + 1])["y"].to_numpy()
+        actual = y[origin + 1 : origin + 1 + HORIZON]
+        errors.append(np.abs(actual - forecast))
+        naive.append(np.abs(actual - y[origin - 6 : origin - 6 + HORIZON]))
+    assert fitted.score(df[200:210]) == pytest.approx(1 - np.mean(errors) / np.mean(naive), rel=1e-4)
+
+
+def test_grid_search_runs_on_a_panel_with_cuts_in_time():
+    df = panel()
+    search = GridSearchCV(
+        model_of_days(group="site"),
+        {"n_steps": [7, 14], "cell": ["gru", "rnn"]},
+        cv=WindowSplit(2, horizon=0, test_size=20, time="day"),
+        error_score="raise",
+    ).fit(df)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert len(search.best_estimator_.predict()) == 3 * HORIZON
+
+
+def test_random_search_and_cross_validation_run_on_arrays():
+    values = series()[["y", "wind"]].to_numpy()
+    model = RNNForecaster(0, HORIZON, n_steps=14, **TINY)
+    split = WindowSplit(2, horizon=0, test_size=30)
+    search = RandomizedSearchCV(model, {"dropout": [0.0, 0.2]}, n_iter=2, cv=split, error_score="raise").fit(values)
+    assert search.best_estimator_.predict().shape == (HORIZON,)
+    assert len(cross_validate(model, values, cv=split, error_score="raise")["test_score"]) == 2
+
+
+def test_halving_search_spends_epochs():
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingRandomSearchCV
+
+    search = HalvingRandomSearchCV(
+        model_of_days(),
+        {"hidden_size": [4, 8, 12], "cell": ["gru", "rnn"]},
+        resource="max_epochs",
+        min_resources=1,
+        max_resources=2,
+        factor=2,
+        cv=WindowSplit(1, horizon=0, test_size=30, time="day"),
+        random_state=0,
+        error_score="raise",
+    ).fit(series())
+    assert search.best_estimator_.max_epochs in (1, 2)
+
+
+# Intervals ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("conformal", [False, True])
+def test_quantiles_never_cross_and_the_median_lies_between(conformal):
+    df = series()
+    model = model_of_days(quantiles=(0.9, 0.25, 0.1, 0.75), conformal=conformal).fit(df[:250])
+    forecast = model.predict()
+    assert forecast.columns.tolist() == ["day", "y", "y_q0.9", "y_q0.25", "y_q0.1", "y_q0.75"]
+    ordered = forecast[["y_q0.1", "y_q0.25", "y", "y_q0.75", "y_q0.9"]].to_numpy()
+    assert (np.diff(ordered, axis=1) >= 0).all()
+
+
+def test_conformal_intervals_cover_their_share_of_new_rows():
+    df = series(3000, seed=3).drop(columns="wind")
+    model = model_of_days(quantiles=(0.1, 0.9), validation_fraction=0.3, max_epochs=1, early_stopping=False)
+    conformal = model.set_params(conformal=True).fit(df[:2000])
+    backtest = conformal.backtest(df[2000:], n_origins=None, stride=1)
+    summary = conformal.backtest_summary(backtest, "target")
+    assert summary["coverage"].item() == pytest.approx(0.8, abs=0.03)
+
+
+def test_conformal_shifts_are_order_statistics_of_the_residuals():
+    rng = np.random.default_rng(0)
+    actual, forecasts = rng.normal(size=(99, 2, 1)), np.zeros((99, 2, 1, 3))
+    actual[5, 1] = np.nan
+    shifts = conformal_shifts(actual, forecasts, (0.1, 0.5, 0.9))
+    first = np.sort(actual[:, 0, 0])
+    np.testing.assert_array_equal(shifts[0, 0], [first[9], 0, first[89]])  # the 10th and the 90th of 99
+    assert np.isfinite(shifts).all()
+    assert (np.diff(with_shifts(forecasts, shifts * [3, 1, -1], (0.1, 0.5, 0.9))) >= 0).all()

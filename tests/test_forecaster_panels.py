@@ -1,0 +1,263 @@
+"""RNNForecaster on panels: groups, times, covariates of the future, static columns."""
+
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sklearn_rnn import RNNForecaster
+from sklearn_rnn._frequency import find_frequency
+from sklearn_rnn._panel import CALENDAR, calendar_features
+from sklearn_rnn._times import read_times
+
+TINY = {"hidden_size": 8, "max_epochs": 2, "random_state": 0, "n_threads": 1, "device": "cpu"}
+
+
+def stores(sizes=(200, 150, 180), seed=0):
+    """Daily sales of stores that begin on the same day, with a holiday and the store's kind."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for i, size in enumerate(sizes):
+        days = np.arange(size)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "date": pd.date_range("2024-01-01", periods=size),
+                    "store": f"store {i}",
+                    "sales": 10 * (i + 1) + np.sin(days * 2 * np.pi / 7) + 0.1 * rng.normal(size=size),
+                    "holiday": (days % 11 == 0).astype(int),
+                    "kind": "city" if i % 2 else "village",
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def model_of_stores(**options):
+    return RNNForecaster("sales", 5, **{"time": "date", "group": "store", **TINY, **options})
+
+
+# Groups ---------------------------------------------------------------------------------------------------------------
+
+
+def test_each_group_gets_the_rows_after_its_own_last_one():
+    df = stores()
+    forecast = model_of_stores(static="kind", known="holiday").fit(df).predict(future=coming(df))
+    assert forecast.columns.tolist() == ["store", "date", "sales"]
+    for store, rows in df.groupby("store"):
+        expected = pd.date_range(rows["date"].max(), periods=6)[1:]
+        assert forecast.loc[forecast["store"] == store, "date"].tolist() == expected.tolist()
+
+
+def coming(df, horizon=5):
+    last = df.groupby("store")["date"].max()
+    return pd.concat(
+        pd.DataFrame({"store": store, "date": pd.date_range(day, periods=horizon + 1)[1:], "holiday": 0})
+        for store, day in last.items()
+    )
+
+
+def test_a_group_is_forecast_alone_as_in_company():
+    df = stores()[["date", "store", "sales"]]
+    model = model_of_stores().fit(df)
+    together = model.predict(df)
+    for store, rows in df.groupby("store"):
+        alone = model.predict(rows)
+        np.testing.assert_allclose(alone["sales"], together.loc[together["store"] == store, "sales"], rtol=1e-5)
+
+
+def test_groups_that_fit_has_not_seen_are_forecast_too():
+    df = stores()[["date", "store", "sales"]]
+    model = model_of_stores().fit(df)
+    new = df[df["store"] == "store 0"].assign(store="new")
+    expected = model.predict(df[df["store"] == "store 0"])["sales"]
+    np.testing.assert_array_equal(model.predict(new)["sales"], expected)
+    assert model.update(new).predict()["store"].nunique() == 4
+
+
+def test_several_columns_make_a_group():
+    df = stores()[["date", "store", "sales"]].assign(country="x")
+    forecast = model_of_stores(group=["country", "store"]).fit(df).predict()
+    assert forecast.columns.tolist() == ["country", "store", "date", "sales"]
+    assert len(forecast) == 15
+
+
+def test_a_panel_without_times_counts_its_rows():
+    df = stores()[["store", "sales"]]
+    expected = model_of_stores().fit(stores()[["date", "store", "sales"]]).predict()
+    forecast = RNNForecaster("sales", 5, group="store", segment_size=7, n_steps=63, **TINY).fit(df).predict()
+    assert forecast.index.tolist() == [1, 2, 3, 4, 5] * 3
+    assert forecast["store"].tolist() == expected["store"].tolist()
+
+
+def test_groups_too_short_to_train_on_are_skipped_and_counted():
+    df = stores((200, 5, 3))[["date", "store", "sales"]]
+    model = model_of_stores().fit(df)
+    assert model.n_skipped_groups_ == 2
+    assert model.predict()["store"].nunique() == 3
+    with pytest.raises(ValueError, match="longest group has 5 rows.*at least 6"):
+        model_of_stores().fit(df[200:])
+
+
+def test_static_columns_tell_groups_apart():
+    rng = np.random.default_rng(0)
+    df = stores((120,) * 6)
+    df["sales"] = np.where(df["kind"] == "city", 5.0, -5.0) * (df["date"].dt.day % 2) + 0.1 * rng.normal(size=len(df))
+    df = df.drop(columns="holiday")
+    model = model_of_stores(static="kind", calendar=["day"], n_steps=1, segment_size=1, normalize=None, dropout=0.0)
+    model.set_params(max_epochs=15, hidden_size=16, learning_rate=0.01).fit(df)
+    blind = model_of_stores(n_steps=1, segment_size=1, normalize=None).fit(df.drop(columns="kind"))
+    assert model.predict().groupby("store")["sales"].std().notna().all()
+    assert model.score(df) > blind.score(df.drop(columns="kind"))
+
+
+def test_a_static_column_that_changes_is_refused():
+    df = stores().drop(columns="kind")
+    with pytest.raises(ValueError, match="'holiday' changes within group 'store 0'"):
+        model_of_stores(static="holiday").fit(df)
+
+
+def test_a_category_that_fit_has_not_seen_counts_as_none():
+    df = stores((60, 60)).drop(columns="holiday")
+    model = model_of_stores(static="kind").fit(df)
+    strange, none = (model.predict(df.assign(kind=kind))["sales"] for kind in ("harbour", None))
+    pd.testing.assert_series_equal(strange, none)
+    assert not model.predict(df)["sales"].equals(none)
+
+
+def test_a_panel_takes_little_more_memory_than_its_rows():
+    n_groups, n_rows = 1000, 400
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame(rng.normal(size=(n_groups * n_rows, 4)), columns=list("yabc"))
+    df.insert(0, "time", np.tile(np.arange(n_rows), n_groups))
+    df.insert(0, "group", np.repeat(np.arange(n_groups), n_rows))
+    size = df.memory_usage(index=False).sum()
+    model = RNNForecaster("y", 24, time="time", group="group", n_steps=168, segment_size=24, **TINY)
+    model.set_params(max_epochs=1, batch_size=4096, hidden_size=4).fit(df[:2000])  # what fit imports is no data
+    tracemalloc.start()
+    model.fit(df)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * size  # beside the table itself
+
+
+# The future -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda future: None, "Pass them for the next 5 rows"),
+        (lambda future: future.drop(columns="holiday"), "no column 'holiday'"),
+        (lambda future: future.drop(columns="date"), "no column 'date'"),
+        (lambda future: future[future["store"] != "store 1"], "no rows of group 'store 1'"),
+        (lambda future: future.groupby("store").head(4), "no row at 2024-07-23 00:00:00.*group 'store 0'"),
+        (lambda future: future.assign(date=future["date"] - pd.Timedelta("1D")), "no row at 2024-07-23"),
+        (lambda future: pd.concat([future, future[:1]]), "row twice"),
+        (lambda future: future.assign(holiday=np.nan), "no value of 'holiday' in row 0"),
+        (lambda future: future.assign(date=range(len(future))), "times of future are integers"),
+    ],
+)
+def test_a_future_that_lacks_something_is_refused_by_name(change, message):
+    df = stores().drop(columns="kind")
+    model = model_of_stores(known="holiday").fit(df)
+    model.predict(future=coming(df))
+    with pytest.raises(ValueError, match=message):
+        model.predict(future=change(coming(df)))
+
+
+def test_a_future_that_nobody_asked_for_is_refused():
+    df = stores()[["date", "store", "sales"]]
+    with pytest.raises(ValueError, match="no known covariates"):
+        model_of_stores().fit(df).predict(future=coming(df))
+
+
+def test_the_order_of_future_rows_does_not_matter():
+    df = stores().drop(columns="kind")
+    model = model_of_stores(known="holiday").fit(df)
+    future = coming(df).assign(holiday=np.arange(15) % 2)
+    shuffled = future.sample(frac=1, random_state=0)
+    pd.testing.assert_frame_equal(model.predict(future=future), model.predict(future=shuffled))
+
+
+# Times ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("freq", "zone", "season"),
+    [
+        ("h", None, 24),
+        ("15min", None, 96),
+        ("30min", None, 48),
+        ("min", None, 60),
+        ("D", None, 7),
+        ("B", None, 5),
+        ("W-WED", None, 52),
+        ("28D", None, 1),
+        ("MS", None, 12),
+        ("ME", None, 12),
+        ("QS", None, 4),
+        ("QE", None, 4),
+        ("YS", None, 1),
+        ("D", "Europe/Berlin", 7),
+        ("h", "Europe/Berlin", 24),
+        ("B", "America/New_York", 5),
+        ("MS", "Europe/Berlin", 12),
+    ],
+)
+def test_the_next_times_are_those_of_the_calendar(freq, zone, season):
+    """200 times across changes of summer time, and the 40 after them, against pandas' own calendar."""
+    times = pd.date_range("1924-01-03" if freq == "YS" else "2024-01-03", periods=240, freq=freq, tz=zone)
+    past = read_times(times[:200], "time")
+    frequency = find_frequency(past, np.diff(past.numbers), times[:200])
+    following = frequency.as_index(frequency.after(past.numbers[-1:], 40)[0])
+    assert following.tolist() == times[200:].tolist()
+    assert following.dtype == times.dtype
+    assert frequency.season == season
+    assert frequency.season % frequency.segment_size == 0 or season == 1
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.RangeIndex(0, 500, 5),
+        pd.Index(np.arange(100) / 4),
+        pd.period_range("2020-01", periods=100, freq="M"),
+        pd.timedelta_range("0s", periods=100, freq="10s"),
+        pd.date_range("2024-01-01", periods=100, freq="h").as_unit("s"),
+    ],
+)
+def test_times_of_every_kind_go_on_in_their_kind(times):
+    df = pd.DataFrame({"y": np.arange(90.0)}, index=times[:90])
+    forecast = RNNForecaster("y", 10, **TINY).fit(df).predict()
+    assert forecast.index.tolist() == times[90:].tolist()
+    assert forecast.index.dtype == times.dtype
+
+
+def test_gaps_do_not_hide_the_spacing():
+    times = pd.date_range("2024-01-01", periods=300, freq="MS")[np.random.default_rng(0).random(300) < 0.9]
+    past = read_times(times, "time")
+    frequency = find_frequency(past, np.diff(past.numbers), times)
+    assert frequency.as_index(frequency.after(past.numbers[-1:], 2)[0])[0] == times[-1] + pd.DateOffset(months=1)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moment=st.datetimes(min_value=pd.Timestamp("2000-01-01"), max_value=pd.Timestamp("2030-01-01")))
+def test_calendar_features_are_points_on_the_circle_of_their_cycle(moment):
+    features = calendar_features(read_times(pd.DatetimeIndex([moment]), "time"), list(CALENDAR))[0].reshape(-1, 2)
+    np.testing.assert_allclose((features**2).sum(axis=1), 1, atol=1e-5)
+    hour = np.arctan2(*features[list(CALENDAR).index("hour")]) / (2 * np.pi) * 24 % 24
+    assert round(hour) % 24 == moment.hour
+
+
+def test_the_calendar_of_coming_rows_is_known_by_itself():
+    days = pd.date_range("2022-01-01", periods=700)
+    df = pd.DataFrame({"y": np.where(days.day_of_week == 6, 5.0, 0.0)}, index=days)
+    model = RNNForecaster("y", 7, calendar="dayofweek", n_steps=2, segment_size=1, normalize=None, random_state=0)
+    model.set_params(hidden_size=32, max_epochs=20, learning_rate=0.01, dropout=0.0).fit(df)
+    forecast = model.predict()["y"]
+    assert forecast.idxmax().day_of_week == 6
+    assert np.abs(forecast - np.where(forecast.index.day_of_week == 6, 5.0, 0.0)).max() < 1
