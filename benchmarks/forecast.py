@@ -63,7 +63,8 @@ def naive_error(values: np.ndarray, origins: np.ndarray, horizon: int, season: i
 
 def ridge_error(values: np.ndarray, train: np.ndarray, test: np.ndarray, n_steps: int, horizon: int) -> float:
     model = Ridge().fit(flat(values, train, n_steps), changes(values, train, horizon))
-    return float(np.square(model.predict(flat(values, test, n_steps)) - changes(values, test, horizon)).mean())
+    predicted = model.predict(flat(values, test, n_steps)).reshape(-1, horizon)  # 1-D for a single output
+    return float(np.square(predicted - changes(values, test, horizon)).mean())
 
 
 def boosting_error(values: np.ndarray, train: np.ndarray, test: np.ndarray, n_steps: int, horizon: int) -> float:
