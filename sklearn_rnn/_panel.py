@@ -34,6 +34,8 @@ CALENDAR = {
     "quarter": (lambda dates: dates.quarter - 1, 4),
 }
 
+MANY_CATEGORIES = 100
+
 
 @dataclass(frozen=True)
 class Roles:
@@ -98,6 +100,7 @@ def find_roles(
             raise ValueError(f"target {name!r} is {frame[name].dtype}, but a target must be numbers.")
     past = [name for name in frame.columns if name not in named]
     categories = {name: _values_of(frame[name]) for name in [*past, *known, *static] if _is_categorical(frame[name])}
+    _check_few_categories(categories, len(frame))
     return Roles(
         time, tuple(group), tuple(target), tuple(past), tuple(known), tuple(static), tuple(calendar), categories
     )
@@ -108,13 +111,13 @@ def read_history(
 ) -> tuple[Rows, Times | None, pd.Index | pd.Series | None]:
     """Rows as they stand in the table, their times, and the times as the user gave them.
 
-    Without `time`, the index tells the times if it is one; in a panel a mere count of rows does not.
+    Without `time`, the index tells the times if it is one; in a panel integers do not, they count rows.
     """
     original: pd.Index | pd.Series | None
     if roles.time is not None:
         original = frame[roles.time]
         times: Times | None = read_times(original, f"time {roles.time!r}")
-    elif not row_times or (roles.group and isinstance(frame.index, pd.RangeIndex)):
+    elif not row_times or (roles.group and frame.index.dtype.kind in "iu"):
         times = original = None
     else:
         original = frame.index
@@ -287,6 +290,15 @@ def _is_categorical(column: pd.Series) -> bool:
             "or drop it."
         )
     return not pd.api.types.is_numeric_dtype(column)
+
+
+def _check_few_categories(categories: Mapping[Hashable, list], n_rows: int) -> None:
+    for name, values in categories.items():
+        if len(values) > max(n_rows // 2, MANY_CATEGORIES):
+            raise ValueError(
+                f"Column {name!r} has {len(values)} different values in {n_rows} rows, too many for a category. Drop "
+                "it; or name it with time=, after pd.to_datetime, if it tells the times."
+            )
 
 
 def _values_of(column: pd.Series) -> list:

@@ -48,7 +48,7 @@ class RNNForecaster(OriginForecaster):
         The most rows of a window. "auto" takes 14 segments, fewer if that is more than a third of the longest series.
     time : str, default=None
         The column of times. None takes the index if it consists of times or numbers; otherwise, and in a panel whose
-        index counts rows, rows follow each other in the order given.
+        index is of integers, rows follow each other in the order given.
     group : str or list of str, default=None
         The column or columns that tell the series of a panel apart.
     known : str or list of str, default=()

@@ -282,6 +282,7 @@ def test_no_window_crosses_a_gap():
         ({"conformal": True}, None, "quantiles is None"),
         ({}, lambda df: df.replace(df.iloc[3, 0], np.inf), "infinity"),
         ({}, lambda df: df.assign(when=df.index), "neither numbers nor categories"),
+        ({}, lambda df: df.assign(date=df.index.astype(str)), "400 different values.*name it with time="),
         ({"early_stopping": True, "horizon": 250}, None, "holds out rows"),
         ({"time": "absent"}, None, "no column 'absent'"),
     ],

@@ -91,6 +91,8 @@ def test_a_panel_without_times_counts_its_rows():
     forecast = RNNForecaster("sales", 5, group="store", segment_size=7, n_steps=63, **TINY).fit(df).predict()
     assert forecast.index.tolist() == [1, 2, 3, 4, 5] * 3
     assert forecast["store"].tolist() == expected["store"].tolist()
+    model = RNNForecaster("sales", 5, group="store", **TINY).fit(df[::-1][:300])
+    assert model.predict(df[df["store"] == "store 1"]).index.tolist() == [1, 2, 3, 4, 5]
 
 
 def test_groups_too_short_to_train_on_are_skipped_and_counted():
