@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,17 @@ class OriginForecaster(BaseForecaster):
         first = np.maximum(starts, stops - self.n_steps_)[last_runs]
         return Sequences(both.values, first + shift, stops[last_runs] - first)
 
-    def _origins(self, frame: pd.DataFrame, n_origins: int | None, stride: int) -> tuple[Rows, NDArray, Sequences]:
-        """Sorted rows, the first row of each run, and the windows whose horizon lies in the new rows."""
+    def _origins(
+        self, frame: pd.DataFrame, n_origins: int | None, stride: int, *, after_fit: bool = False
+    ) -> tuple[Rows, NDArray, Sequences]:
+        """Sorted rows, the first row of each run, and the windows whose horizon lies in the new rows.
+
+        `after_fit` says that these are expected to follow the rows of fit, as those of a test fold do.
+        """
         rows, first_new = self._read_new(frame, follow=True)
         runs = bounds_of_runs(rows, self._frequency.max_gap)
+        if after_fit:
+            _warn_of_a_gap_behind_fit(first_new, np.cumsum(rows.sizes()) - rows.sizes(), runs[0])
         windows = self._windows_of(rows, runs, None, first_new[rows.groups[runs[0]]])
         if len(windows) == 0:
             raise ValueError(
@@ -90,3 +98,16 @@ class OriginForecaster(BaseForecaster):
                 part["origin"], part["time"] = cut, cut + part["step"]
             parts.append(part)
         return pd.concat(parts, ignore_index=True)
+
+
+def _warn_of_a_gap_behind_fit(first_new: NDArray, first_rows: NDArray, starts_of_runs: NDArray) -> None:
+    """Tell that the rows remembered from fit are of no use, where they end a gap before the new ones in every group."""
+    remembered = first_new > first_rows
+    if remembered.any() and np.isin(first_new[remembered], starts_of_runs).all():
+        warnings.warn(
+            "The rows of fit end some rows before those of X, so the first windows are short and few. In a "
+            "cross-validation use WindowSplit(horizon=0): the forecaster's targets are rows of the training fold, and "
+            "nothing has to be left out between the folds.",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -344,7 +344,7 @@ class RNNForecaster(OriginForecaster):
             At most 1. Errors are counted in standard deviations of each target, so that each has the same weight.
         """
         check_is_fitted(self)
-        rows, first_rows, windows = self._origins(self._as_frame(X, reset=False), None, 1)
+        rows, first_rows, windows = self._origins(self._as_frame(X, reset=False), None, 1, after_fit=True)
         totals = np.zeros(2)
         for begin in range(0, len(windows), _AT_ONCE):
             part = windows[begin : begin + _AT_ONCE]

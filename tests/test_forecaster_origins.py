@@ -187,6 +187,13 @@ def test_grid_search_runs_on_a_panel_with_cuts_in_time():
     assert len(search.best_estimator_.predict()) == 3 * HORIZON
 
 
+def test_a_gap_between_the_folds_is_pointed_out():
+    df = series()
+    model = model_of_days().fit(df[:200])
+    with pytest.warns(UserWarning, match="horizon=0"):
+        model.score(df[204:250])
+
+
 def test_random_search_and_cross_validation_run_on_arrays():
     values = series()[["y", "wind"]].to_numpy()
     model = RNNForecaster(0, HORIZON, n_steps=14, **TINY)
