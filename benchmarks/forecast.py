@@ -198,6 +198,7 @@ def beijing_rows(path: Path) -> list[dict]:
     last = pd.Series(y).ffill().fillna(0).to_numpy()
     features = np.column_stack([np.stack([np.roll(last, lag) for lag in range(24)], axis=1), weather])[:-1]
     past, coming = (year < 2013).to_numpy()[1:], (year == 2014).to_numpy()[1:]
+    past = past.copy()
     there = ~np.isnan(y[1:])
     past[:24] = False
 
@@ -247,6 +248,10 @@ def main() -> None:
     for task in arguments.tasks:
         try:
             rows += TASKS[task](arguments.data)
+            print(
+                f"{task} is done, {rows[-1]['task']}: {[(r['model'], round(r['error'], 5), round(r['seconds'], 1)) for r in rows]}",
+                flush=True,
+            )
         except FileNotFoundError as error:
             print(f"{task} is skipped: there is no {error.filename}")
     if rows:

@@ -50,7 +50,7 @@ model = RNNForecaster(
     normalize="standard",  # shops of every size share the weights
     quantiles=(0.1, 0.9),
     conformal=True,  # intervals that keep their promise on the held-out days
-    hidden_size=48,
+    hidden_size=32,
     random_state=0,
     verbose=0,
 ).fit(past)

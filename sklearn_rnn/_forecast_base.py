@@ -296,15 +296,20 @@ class BaseForecaster(NetEstimator):
         middle = forecasts[..., levels.index(0.5)] if levels else forecasts
         persistence, seasonal = (self._naive(valid, first_rows, season) for season in (1, self.season_))
         self.skill_ = self._skill(actual, middle, persistence, seasonal)
-        if self.verbose:
+        if self.verbose and self.skill_ is not None:
             print(describe_skill(self.skill_))
 
-    def _skill(self, actual: NDArray, model: NDArray, persistence: NDArray, seasonal: NDArray) -> dict[str, float]:
+    def _skill(
+        self, actual: NDArray, model: NDArray, persistence: NDArray, seasonal: NDArray
+    ) -> dict[str, float] | None:
         scale = self._target_scale
         there = ~np.isnan(actual) & ~np.isnan(persistence) & ~np.isnan(seasonal)
+        if not there.any():
+            return None
         errors = {"model": model, "persistence": persistence, "seasonal_naive": seasonal}
         skill = {name: float((np.abs(actual - values) / scale)[there].mean()) for name, values in errors.items()}
-        return {**skill, "skill": 1 - skill["model"] / min(skill["persistence"], skill["seasonal_naive"])}
+        best = min(skill["persistence"], skill["seasonal_naive"])
+        return {**skill, "skill": 1 - skill["model"] / best if best > 0 else 0.0}
 
     @property
     def _target_scale(self) -> NDArray[np.float64]:

@@ -235,6 +235,13 @@ def test_skill_is_the_error_on_held_out_rows_beside_naive_forecasts(capsys):
     assert RNNForecaster("load", 2, **TINY).fit(df).skill_ is None
 
 
+def test_a_constant_series_goes_on_constant():
+    df = waves().assign(load=7.0)[["load"]]
+    model = RNNForecaster("load", 2, early_stopping=True, **TINY).set_params(max_epochs=30, dropout=0.0).fit(df)
+    assert np.abs(model.predict()["load"] - 7).max() < 0.5
+    assert model.skill_["skill"] == 0
+
+
 # Missing values and gaps ----------------------------------------------------------------------------------------------
 
 
