@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from sklearn_rnn._conformal import conformal_shifts, with_shifts
-from sklearn_rnn._device import limited_threads, resolve_device
+from sklearn_rnn._device import limited_threads, resolve_device, seeded
 from sklearn_rnn._forecast_data import (
     ForecastDataset,
     naive_forecast,
@@ -179,8 +179,7 @@ class BaseForecaster(NetEstimator):
             cut = cuts[rows.groups[runs[0]]]  # (n_runs,)
             train, valid = self._windows_of(rows, runs, cut, 0), self._windows_of(rows, runs, None, cut)
             valid = thinned(valid, LARGEST_VALIDATION)
-        with torch.random.fork_rng(), limited_threads(self.n_threads, self.hidden_size):
-            torch.manual_seed(seed)
+        with seeded(seed, device), limited_threads(self.n_threads, self.hidden_size):
             module, criterion, state = self._start(rows, runs, cuts if hold_out else None, resume)
             data = self._dataset(module, train, device)
             held_out = None if valid is None else self._dataset(module, valid, device)
