@@ -134,6 +134,16 @@ class BaseForecaster(NetEstimator):
         self._last_values, self._last_groups, self._last_times = last.values, last.groups, last.times
         self._last_labels = last.labels
 
+    def _append(self, rows: Rows) -> None:
+        """Remember sorted rows beside those of the groups that they do not have."""
+        others = [code for code, label in enumerate(self._last_labels) if label not in set(rows.labels)]
+        kept = self._remembered.take(np.flatnonzero(np.isin(self._last_groups, others)))
+        labels = [*rows.labels, *(self._last_labels[code] for code in others)]
+        codes = {code: len(rows.labels) + i for i, code in enumerate(others)}
+        groups = np.array([codes[code] for code in kept.groups], dtype=np.int64)
+        both = joined(Rows(kept.values, groups, labels, kept.times), Rows(rows.values, rows.groups, labels, rows.times))
+        self._remember(sort_rows(both, self._frequency.kind))
+
     # Training ---------------------------------------------------------------------------------------------------------
 
     def _start_fit(self, frame: pd.DataFrame, resume: bool) -> Rows:

@@ -17,6 +17,8 @@ from sklearn_rnn._panel import bounds_of_runs, read_history
 from sklearn_rnn._rows import Rows
 from sklearn_rnn.sequences import Sequences
 
+_AT_ONCE = 4_096  # windows
+
 
 class OriginForecaster(BaseForecaster):
     """What `predict`, `score` and `backtest` of :class:`~sklearn_rnn.RNNForecaster` share."""
@@ -59,6 +61,17 @@ class OriginForecaster(BaseForecaster):
 
     def _actual(self, windows: Sequences) -> NDArray[np.float64]:
         return values_after(windows, self.horizon, len(self._roles.target))
+
+    def _skill_over_naive(self, windows: Sequences, first_rows: NDArray) -> float:
+        """One minus the mean absolute error over that of the seasonal naive forecast."""
+        totals = np.zeros(2)
+        for begin in range(0, len(windows), _AT_ONCE):
+            part = windows[begin : begin + _AT_ONCE]
+            actual, naive = self._actual(part), self._naive(part, first_rows, self.season_)
+            there = ~np.isnan(actual) & ~np.isnan(naive)
+            for i, values in enumerate((self._median(self._forecast(part)), naive)):
+                totals[i] += (np.abs(values - actual) / self._target_scale)[there].sum()
+        return float(1 - totals[0] / totals[1]) if totals[1] > 0 else float(totals[0] == 0)
 
     def _median(self, forecasts: NDArray) -> NDArray:
         levels = all_quantiles(self.quantiles)

@@ -18,10 +18,9 @@ from sklearn_rnn._forecast_tables import backtest_table, coming_table, forecast_
 from sklearn_rnn._net_estimator import unchanged_on_error
 from sklearn_rnn._panel import rows_after, sort_rows
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
-from sklearn_rnn._rows import Rows, joined, last_rows_of_groups
+from sklearn_rnn._rows import joined, last_rows_of_groups
 from sklearn_rnn.nets.forecast import NORMALIZATIONS
 
-_AT_ONCE = 4_096  # windows
 _SHARED = [
     *("cell", "hidden_size", "n_layers", "dropout", "optimizer", "learning_rate", "schedule", "weight_decay"),
     *("gradient_clip", "batch_size", "max_epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "tol"),
@@ -113,10 +112,8 @@ class RNNForecaster(OriginForecaster):
         "seasonal_naive", and "skill", by which share the model beats the better of both. None if no rows were held out.
     n_skipped_groups_ : int
         Groups too short to train on.
-    n_features_in_ : int
-        Columns of the table.
-    feature_names_in_ : ndarray of str
-        Their names.
+    n_features_in_, feature_names_in_
+        Number and names of the columns of the table.
     net_, n_iter_, best_epoch_, history_, device_
         As in :class:`RNNRegressor`.
 
@@ -249,11 +246,7 @@ class RNNForecaster(OriginForecaster):
         Returns
         -------
         self
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a parameter or the data is unfit; the forecaster is then as it was before the call.
+            A parameter or data that are unfit raise ValueError or TypeError and leave it as it was.
         """
         with unchanged_on_error(self):
             self._validate_params()
@@ -317,13 +310,7 @@ class RNNForecaster(OriginForecaster):
         """
         check_is_fitted(self)
         rows, _ = self._read_new(self._as_frame(X, reset=False), follow=True)
-        others = [code for code, label in enumerate(self._last_labels) if label not in set(rows.labels)]
-        kept = self._remembered.take(np.flatnonzero(np.isin(self._last_groups, others)))
-        labels = [*rows.labels, *(self._last_labels[code] for code in others)]
-        codes = {code: len(rows.labels) + i for i, code in enumerate(others)}
-        groups = np.array([codes[code] for code in kept.groups], dtype=np.int64)
-        both = joined(Rows(kept.values, groups, labels, kept.times), Rows(rows.values, rows.groups, labels, rows.times))
-        self._remember(sort_rows(both, self._frequency.kind))
+        self._append(rows)
         return self
 
     def score(self, X: pd.DataFrame | ArrayLike, y: None = None) -> float:
@@ -344,15 +331,8 @@ class RNNForecaster(OriginForecaster):
             At most 1. Errors are counted in standard deviations of each target, so that each has the same weight.
         """
         check_is_fitted(self)
-        rows, first_rows, windows = self._origins(self._as_frame(X, reset=False), None, 1, after_fit=True)
-        totals = np.zeros(2)
-        for begin in range(0, len(windows), _AT_ONCE):
-            part = windows[begin : begin + _AT_ONCE]
-            actual, naive = self._actual(part), self._naive(part, first_rows, self.season_)
-            there = ~np.isnan(actual) & ~np.isnan(naive)
-            for i, values in enumerate((self._median(self._forecast(part)), naive)):
-                totals[i] += (np.abs(values - actual) / self._target_scale)[there].sum()
-        return float(1 - totals[0] / totals[1]) if totals[1] > 0 else float(totals[0] == 0)
+        _, first_rows, windows = self._origins(self._as_frame(X, reset=False), None, 1, after_fit=True)
+        return self._skill_over_naive(windows, first_rows)
 
     def backtest(
         self,
@@ -389,9 +369,7 @@ class RNNForecaster(OriginForecaster):
             return self._backtest_with_refits(X, n_origins, stride)
         check_is_fitted(self)
         rows, first_rows, windows = self._origins(self._as_frame(X, reset=False), n_origins, stride)
-        forecasts = np.concatenate(
-            [self._forecast(windows[begin : begin + _AT_ONCE]) for begin in range(0, len(windows), _AT_ONCE)]
-        )
+        forecasts = self._forecast(windows)
         origins = windows.starts + windows.lengths - 1
         scales = self._season_changes(rows, first_rows, origins)[rows.groups[origins]]
         return backtest_table(
