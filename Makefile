@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := pyproject.toml constraints.txt README.md LICENSE $(shell find sklearn_rnn -name '*.py' -o -name py.typed)
+SOURCES := pyproject.toml constraints.txt README.md LICENSE $(shell find sklearn_rnn -not -path '*__pycache__*')
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint types clean

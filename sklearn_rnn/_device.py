@@ -38,8 +38,8 @@ def seeded(seed: int, device: str) -> Iterator[None]:
         yield
 
 
-# Threads only pay for themselves once a step's matrix products are large.
-_HIDDEN_SIZE_WORTH_THREADS = 48
+# Torch's threads wait by spinning: beside any other busy process they cost far more than they ever gain on a small net.
+_HIDDEN_SIZE_WORTH_THREADS = 96
 
 
 @contextmanager
