@@ -114,21 +114,23 @@ class SequenceNet(NeuralNet):
     def run_single_epoch(
         self, iterator: Batches | None, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
     ) -> None:
-        """One pass; the losses stay on the device and are read once, at the end."""
+        """One pass; the loss is added up on the device, in place, and read once, at the end."""
         if iterator is None:
             return
         self._set_training(training)
-        losses, sizes = [], []
+        total = torch.zeros((), device=self.device, dtype=torch.float32 if self.device == "mps" else torch.float64)
+        n_samples = 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            losses.append(step["loss"].detach())
-            sizes.append(len(batch[0][0]))
+            batch_size = len(batch[0][0])
+            total.add_(step["loss"].detach(), alpha=batch_size)
+            n_samples += batch_size
             if self.record_batches:
-                self.history.record_batch(f"{prefix}_loss", float(losses[-1]))
-                self.history.record_batch(f"{prefix}_batch_size", sizes[-1])
+                self.history.record_batch(f"{prefix}_loss", float(step["loss"]))
+                self.history.record_batch(f"{prefix}_batch_size", batch_size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        loss = float(np.average(torch.stack(losses).double().cpu().numpy(), weights=sizes))
+        loss = float(total) / n_samples
         if not math.isfinite(loss):
             raise ValueError(
                 f"The {'training' if training else 'validation'} loss became {loss} in epoch {len(self.history)}. "

@@ -155,3 +155,31 @@ def test_the_readme_example_runs_as_it_stands(tmp_path):
     done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("{'rnnregressor__cell':")
+
+
+def test_sentiment_needs_the_order_of_words(tmp_path):
+    output = run("sentiment.py", cwd=tmp_path)
+    of_bag = number_after("bag of words, logistic regression   accuracy", output)
+    assert number_after("GRU                                 accuracy", output) > of_bag + 0.2
+
+
+def test_motions_are_told_apart(tmp_path):
+    assert number_after("accuracy:", run("motion.py", cwd=tmp_path)) > 0.8
+
+
+def test_spoken_digits_are_recognised(tmp_path):
+    assert number_after("accuracy on 80 recordings:", run("spoken_digits.py", cwd=tmp_path)) > 0.95
+
+
+def test_the_language_model_learns_more_than_the_frequency_of_letters(tmp_path):
+    output = run("language_model.py", "--epochs", 2, "--length", 30, cwd=tmp_path)
+    before, after = map(float, re.search(r"([0-9.]+) by frequency alone, ([0-9.]+) after", output).groups())
+    assert after < before - 0.3
+    assert len(output.split("\n", 2)[2].rstrip("\n")) >= 20
+
+
+def test_the_panel_forecast_beats_the_week_before(tmp_path):
+    output = run("panel_forecast.py", cwd=tmp_path)
+    errors = re.search(r"Mean absolute error ([0-9.]+); the week before, repeated: ([0-9.]+)\.\n", output)
+    of_model, of_naive = map(float, errors.groups())
+    assert of_model < of_naive
