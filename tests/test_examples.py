@@ -172,7 +172,7 @@ def test_spoken_digits_are_recognised(tmp_path):
 
 
 def test_the_language_model_learns_more_than_the_frequency_of_letters(tmp_path):
-    output = run("language_model.py", "--epochs", 2, "--length", 30, cwd=tmp_path)
+    output = run("language_model.py", "--epochs", 12, "--length", 30, cwd=tmp_path)
     before, after = map(float, re.search(r"([0-9.]+) by frequency alone, ([0-9.]+) after", output).groups())
     assert after < before - 0.3
     assert len(output.split("\n", 2)[2].rstrip("\n")) >= 20
