@@ -297,31 +297,32 @@ def predict_net(module: RecurrentNet, sequences: Sequences, device: str) -> NDAr
     module.eval()
     dataset = SequenceDataset(sequences, device=device)
     width = module.encoder.output_size + module.recurrent.output_size
+    if not module.per_step:
+        return _predict_samples(module, dataset, width)
     outputs, samples = [], []
     for rows, (values, lengths) in prediction_batches(dataset, width):
-        raw = module.unscale(module(values, lengths))[: len(rows)].cpu()
-        if module.per_step:
-            raw = raw[valid_steps(values, lengths)[: len(rows)].cpu()]  # (all steps of the batch, n_outputs)
-        outputs.append(raw.numpy())
+        raw = module.unscale(module(values, lengths))[: len(rows)]
+        outputs.append(raw[valid_steps(values, lengths)[: len(rows)]].cpu().numpy())  # (steps of the batch, n_outputs)
         samples.append(rows)
-    predicted, order = np.concatenate(outputs), np.concatenate(samples)
-    if not module.per_step:
-        restored = np.empty_like(predicted)
-        restored[order] = predicted
-        return restored
+    order = np.concatenate(samples)
     ends = np.empty_like(order)
     ends[order] = np.cumsum(sequences.lengths[order])
-    return Sequences(predicted, ends - sequences.lengths, sequences.lengths, align=sequences.align)
+    return Sequences(np.concatenate(outputs), ends - sequences.lengths, sequences.lengths, align=sequences.align)
 
 
 @torch.inference_mode()
 def predict_forecasts(module: ForecastNet, dataset: SequenceDataset) -> NDArray[np.float64]:
     """Forecasts in the units of the targets, (n_samples, horizon, n_targets[, n_quantiles])."""
     module.eval()
-    outputs, samples = [], []
-    for rows, inputs in prediction_batches(dataset, module.width):
-        outputs.append(module.unscale(module(*inputs))[: len(rows)].cpu().numpy())
-        samples.append(rows)
-    restored = np.concatenate(outputs)
-    restored[np.concatenate(samples)] = restored.copy()
-    return restored
+    return _predict_samples(module, dataset, module.width)
+
+
+def _predict_samples(module: RecurrentNet | ForecastNet, dataset: SequenceDataset, width: int) -> NDArray[np.float64]:
+    """Outputs in the units of y, (n_samples, ...), each batch written to its place."""
+    predicted = np.empty(0)
+    for rows, inputs in prediction_batches(dataset, width):
+        outputs = module.unscale(module(*inputs))[: len(rows)].cpu().numpy()
+        if not predicted.size:
+            predicted = np.empty((len(dataset), *outputs.shape[1:]), outputs.dtype)
+        predicted[rows] = outputs
+    return predicted
