@@ -124,19 +124,20 @@ class SequenceNet(NeuralNet):
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             batch_size = len(batch[0][0])
-            total.add_(step["loss"].detach(), alpha=batch_size)
+            loss = step["loss"].detach()
+            total.add_(loss, alpha=batch_size)
             n_samples += batch_size
             if self.record_batches:
-                self.history.record_batch(f"{prefix}_loss", float(step["loss"]))
+                self.history.record_batch(f"{prefix}_loss", float(loss))
                 self.history.record_batch(f"{prefix}_batch_size", batch_size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        loss = float(total) / n_samples
-        if not math.isfinite(loss):
+        mean_loss = float(total) / n_samples
+        if not math.isfinite(mean_loss):
             raise ValueError(
-                f"The {'training' if training else 'validation'} loss became {loss} in epoch {len(self.history)}. "
+                f"The {'training' if training else 'validation'} loss became {mean_loss} in epoch {len(self.history)}. "
                 "Lower learning_rate or gradient_clip, or look for extreme values in X and y."
             )
-        self.history.record(f"{prefix}_loss", loss)
+        self.history.record(f"{prefix}_loss", mean_loss)
 
     def train_step(self, batch: tuple, **fit_params: Any) -> dict:
         step = super().train_step(batch, **fit_params)
