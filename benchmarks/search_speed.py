@@ -23,7 +23,7 @@ if __name__ == "__main__":
     series = np.random.default_rng(0).normal(size=(arguments.rows + 23, 4)).astype(np.float32)
     X = Sequences(series, np.arange(arguments.rows), np.full(arguments.rows, 24))
     y = series[23:, 0] + series[20:-3, 1]
-    search_seconds(X, y, 2)  # starts the workers, which a session does once
+    search_seconds(X, y, 2)  # starts the workers, once a process
     runs = [(search_seconds(X, y, 1), search_seconds(X, y, 2)) for _ in range(arguments.repeats)]
     one, two = ([run[i][0] for run in runs] for i in (0, 1))
     equal = all(np.array_equal(run[0][1], run[1][1]) for run in runs)
