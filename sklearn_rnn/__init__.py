@@ -1,12 +1,33 @@
-"""Recurrent networks as scikit-learn estimators."""
+"""Recurrent networks as scikit-learn estimators.
 
-from sklearn_rnn.classifier import RNNClassifier
-from sklearn_rnn.forecaster import RNNForecaster
-from sklearn_rnn.regressor import RNNRegressor
-from sklearn_rnn.sequences import Sequences, as_sequences
-from sklearn_rnn.splits import WindowSplit
-from sklearn_rnn.text import SequenceVectorizer
-from sklearn_rnn.windows import SlidingWindow
+A name is imported when it is first used, so that `import sklearn_rnn` is quick and does not bring in torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sklearn_rnn.classifier import RNNClassifier
+    from sklearn_rnn.forecaster import RNNForecaster
+    from sklearn_rnn.regressor import RNNRegressor
+    from sklearn_rnn.sequences import Sequences, as_sequences
+    from sklearn_rnn.splits import WindowSplit
+    from sklearn_rnn.text import SequenceVectorizer
+    from sklearn_rnn.windows import SlidingWindow
+
+# Where each public name is defined.
+_MODULES = {
+    "RNNClassifier": "classifier",
+    "RNNForecaster": "forecaster",
+    "RNNRegressor": "regressor",
+    "SequenceVectorizer": "text",
+    "Sequences": "sequences",
+    "SlidingWindow": "windows",
+    "WindowSplit": "splits",
+    "as_sequences": "sequences",
+}
 
 __all__ = [
     "RNNClassifier",
@@ -18,3 +39,15 @@ __all__ = [
     "WindowSplit",
     "as_sequences",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

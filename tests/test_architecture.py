@@ -1,6 +1,7 @@
 """Imports point down, and each large library comes in by one door."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -151,3 +152,16 @@ def test_a_library_at_the_wrong_door_would_be_found():
 def test_a_circle_would_be_found():
     imports = {"windows": {"sklearn_rnn.splits"}, "splits": {"sklearn_rnn.windows"}, "sequences": {"numpy"}}
     assert a_cycle(imports) == ["splits", "windows"]
+
+
+def test_the_package_is_imported_without_torch_until_a_net_is_needed():
+    code = "import sys; from sklearn_rnn import SlidingWindow; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in sklearn_rnn.__all__:
+        assert getattr(sklearn_rnn, name).__doc__
+    assert set(sklearn_rnn.__all__) <= set(dir(sklearn_rnn))
+    with pytest.raises(AttributeError, match="no attribute 'Regressor'"):
+        _ = sklearn_rnn.Regressor
