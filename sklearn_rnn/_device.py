@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from joblib.parallel import get_active_backend
+
+from sklearn_rnn.nets.fused import cell_threads
+from sklearn_rnn.nets.recurrent import RecurrentLayers
 
 
 def available_devices() -> list[str]:
@@ -39,17 +43,29 @@ def seeded(seed: int, device: str) -> Iterator[None]:
 
 
 # Torch's threads wait by spinning: beside any other busy process they cost far more than they ever gain on a small net.
-_HIDDEN_SIZE_WORTH_THREADS = 96
+_HIDDEN_SIZE_WORTH_SPINNING = 96
 
 
 @contextmanager
-def limited_threads(n_threads: int | None, hidden_size: int) -> Iterator[None]:
-    """Run with `n_threads` torch threads, the caller's setting restored; None chooses by the size of the net."""
+def limited_threads(n_threads: int | None, layers: RecurrentLayers, device: str) -> Iterator[None]:
+    """Compute with `n_threads` threads, the caller's setting of torch restored; None chooses what is quickest.
+
+    Compiled cells have threads of their own, which sleep while they wait; torch then gets one thread, whose companions
+    would only spin beside them.
+    """
     before = torch.get_num_threads()
+    compiled = layers.runs_compiled(torch.device(device).type)
     if n_threads is None:
-        n_threads = before if hidden_size >= _HIDDEN_SIZE_WORTH_THREADS else 1
-    torch.set_num_threads(n_threads)
+        worth_it = compiled or layers.hidden_size >= _HIDDEN_SIZE_WORTH_SPINNING
+        n_threads = before if worth_it and not is_joblib_worker() else 1
+    torch.set_num_threads(1 if compiled else n_threads)
     try:
-        yield
+        with cell_threads(n_threads):
+            yield
     finally:
         torch.set_num_threads(before)
+
+
+def is_joblib_worker() -> bool:
+    """Whether joblib runs this beside other work, by whichever backend."""
+    return get_active_backend()[0].nesting_level > 0

@@ -118,14 +118,15 @@ class RecurrentEstimator(NetEstimator):
             held_out = (sequences[valid_rows], targets[valid_rows], None if weights is None else weights[valid_rows])
             sequences, targets = sequences[train_rows], targets[train_rows]
             weights = None if weights is None else weights[train_rows]
-        with seeded(seed, device), limited_threads(self.n_threads, self.hidden_size):
+        settings = self._settings(len(sequences), stop_early, device, one_pass)
+        with seeded(seed, device):
             module, criterion, optimizer_state = self._start(sequences, targets, weights, resume)
             train = self._make_dataset(module, sequences, targets, weights, device)
             valid = None if held_out is None else self._make_dataset(module, *held_out, device)
-            settings = self._settings(len(sequences), stop_early, device, one_pass)
-            net, best_epoch = fit_net(
-                module, criterion, train, valid, settings, seed=seed, optimizer_state=optimizer_state
-            )
+            with limited_threads(self.n_threads, module.recurrent, device):
+                net, best_epoch = fit_net(
+                    module, criterion, train, valid, settings, seed=seed, optimizer_state=optimizer_state
+                )
         self._store(net, best_epoch, sequences, device, resume)
 
     def _start(
@@ -183,8 +184,9 @@ class RecurrentEstimator(NetEstimator):
         """Outputs of the net in the units of y, float64: (n_samples, n_outputs) or what predict_net says."""
         check_is_fitted(self)
         sequences = self._check_X(X, reset=False)
-        with limited_threads(self.n_threads, self.net_.module_.recurrent.output_size):
-            return predict_net(self.net_.module_, sequences, self.device_)
+        module = self.net_.module_
+        with limited_threads(self.n_threads, module.recurrent, self.device_):
+            return predict_net(module, sequences, self.device_)
 
     # What the subclasses say ------------------------------------------------------------------------------------------
 

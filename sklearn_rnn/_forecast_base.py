@@ -189,12 +189,13 @@ class BaseForecaster(NetEstimator):
             cut = cuts[rows.groups[runs[0]]]  # (n_runs,)
             train, valid = self._windows_of(rows, runs, cut, 0), self._windows_of(rows, runs, None, cut)
             valid = thinned(valid, LARGEST_VALIDATION)
-        with seeded(seed, device), limited_threads(self.n_threads, self.hidden_size):
+        with seeded(seed, device):
             module, criterion, state = self._start(rows, runs, cuts if hold_out else None, resume)
             data = self._dataset(module, train, device)
             held_out = None if valid is None else self._dataset(module, valid, device)
             settings = self._settings(data.samples_an_epoch, stop_early, device, one_pass=False)
-            net, best = fit_net(module, criterion, data, held_out, settings, seed=seed, optimizer_state=state)
+            with limited_threads(self.n_threads, module.recurrent, device):
+                net, best = fit_net(module, criterion, data, held_out, settings, seed=seed, optimizer_state=state)
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)
 
@@ -329,7 +330,7 @@ class BaseForecaster(NetEstimator):
     def _forecast(self, windows: Sequences) -> NDArray[np.float64]:
         """Forecasts of windows that are followed by the rows of the horizon: (n, horizon, n_targets[, n_quantiles])."""
         module = self.net_.module_
-        with limited_threads(self.n_threads, module.recurrent.output_size):
+        with limited_threads(self.n_threads, module.recurrent, self.device_):
             forecasts = predict_forecasts(module, self._dataset(module, windows, self.device_))
         return with_shifts(forecasts, self._shifts, all_quantiles(self.quantiles)) if self.quantiles else forecasts
 

@@ -8,16 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_split
+from skorch.callbacks import Callback
 
 from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences
+from sklearn_rnn._device import is_joblib_worker
 from sklearn_rnn._net_estimator import automatic_batch_size
 from sklearn_rnn._validation import stratified_split
+from sklearn_rnn.nets.fused import n_threads_here
 
 TINY = {"hidden_size": 8, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu"}
 
@@ -308,6 +312,48 @@ def test_the_callers_threads_are_restored_even_after_an_error(series):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+class ThreadsInUse(Callback):
+    """Threads of torch and of the compiled cells during training."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.in_use = torch.get_num_threads(), n_threads_here()
+
+
+def threads_of_a_fit(series, **options):
+    seen = ThreadsInUse()
+    RNNRegressor(**{**TINY, "n_threads": None, **options}, callbacks=[seen]).fit(*series)
+    return seen.in_use
+
+
+@pytest.fixture
+def _two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_two_threads")
+def test_only_threads_that_sleep_are_used_for_small_nets(series):
+    pytest.importorskip("numba", reason='the extra "fast" is not installed')
+    assert threads_of_a_fit(series) == (1, 2)
+    assert threads_of_a_fit(series, fused=False) == (1, 1)
+    assert threads_of_a_fit(series, fused=False, n_threads=2) == (2, 2)
+    assert threads_of_a_fit(series, n_threads=3) == (1, 3)
+
+
+@pytest.mark.usefixtures("_two_threads")
+def test_a_worker_of_joblib_has_one_thread(series):
+    in_use = Parallel(n_jobs=2, backend="threading")(delayed(threads_of_a_fit)(series) for _ in range(2))
+    assert in_use == [(1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
+def test_a_worker_of_joblib_is_known_by_any_backend(backend):
+    assert Parallel(n_jobs=2, backend=backend)(delayed(is_joblib_worker)() for _ in range(2)) == [True, True]
+    assert not is_joblib_worker()
 
 
 def test_float64_is_float64_throughout(series):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sklearn_rnn.nets.fused import recurrent_states
+from sklearn_rnn.nets.fused import cell_threads, recurrent_states
 
 pytest.importorskip("numba", reason='the extra "fast" is not installed')
 
@@ -63,6 +63,22 @@ def test_states_and_gradients_are_those_of_torch(cell, dtype, shape):
 
 
 @pytest.mark.parametrize("cell", LAYERS)
+def test_a_start_is_where_torch_starts_from_too(cell):
+    layer, module = layer_and_module(cell, 3, 20, torch.float64)
+    n_states = 2 if cell == "lstm" else 1
+    x = torch.randn(9, 4, 3, dtype=torch.float64)
+    start = torch.randn(9, n_states, 20, dtype=torch.float64, requires_grad=True)
+    h, *c = start.transpose(0, 1).split(1)
+    theirs = module(x, (h, *c) if c else h)[0]
+    ours = layer(x, start)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+    leaves = [start, *module.parameters()]
+    assert_gradients_match(
+        torch.autograd.grad(ours.square().sum(), leaves), torch.autograd.grad(theirs.square().sum(), leaves), 1e-10
+    )
+
+
+@pytest.mark.parametrize("cell", LAYERS)
 def test_inference_gives_the_bits_of_training(cell):
     layer, _ = layer_and_module(cell, 3, 20)
     x = torch.randn(33, 7, 3)
@@ -101,9 +117,9 @@ def test_bits_do_not_depend_on_threads_or_the_run(cell, batch):
     x = torch.randn(batch, 6, 3, requires_grad=True)
 
     def run(n_threads: int) -> list[Tensor]:
-        torch.set_num_threads(n_threads)
-        states = layer(x)
-        return [states, *torch.autograd.grad(states.square().sum(), [x, *module.parameters()])]
+        with cell_threads(n_threads):
+            states = layer(x)
+            return [states, *torch.autograd.grad(states.square().sum(), [x, *module.parameters()])]
 
     first = run(1)
     for n_threads in (1, 2, 3):

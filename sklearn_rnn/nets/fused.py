@@ -10,8 +10,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -45,33 +47,40 @@ CELLS = {
 }
 
 
+def are_quicker(hidden_size: int, device_type: str) -> bool:
+    """Whether these cells can take the place of torch's on this kind of device, and are quicker."""
+    return _numba_is_installed() and device_type == "cpu" and hidden_size <= LARGEST_HIDDEN_SIZE
+
+
 def is_usable(layer: nn.RNNBase, x: Tensor) -> bool:
-    """Whether these cells can run here, in place of torch's, and are quicker."""
+    """Whether these cells can run this layer on this input."""
     return (
-        _numba_is_installed()
-        and x.device.type == "cpu"
+        are_quicker(layer.hidden_size, x.device.type)
         and x.dtype in (torch.float32, torch.float64)
-        and layer.hidden_size <= LARGEST_HIDDEN_SIZE
         and not torch.jit.is_tracing()
         and not torch.compiler.is_compiling()
     )
 
 
-def recurrent_states(layer: nn.RNNBase, x: Tensor) -> Tensor:
-    """States after every step of a one-layer, one-way torch module, from zeros, as the module computes them.
+def recurrent_states(layer: nn.RNNBase, x: Tensor, initial: Tensor | None = None) -> Tensor:
+    """States after every step of a one-layer, one-way torch module, as the module computes them.
 
     Parameters
     ----------
     layer : torch.nn.GRU, LSTM or RNN with batch_first=True
     x : Tensor of shape (batch, n_steps, n_channels), float32 or float64
+    initial : Tensor of shape (batch, 1 or 2, hidden_size), an LSTM's hidden and cell state, default=None
+        Where the first step starts from, zeros if None.
 
     Returns
     -------
-    states : Tensor of shape (batch, n_steps, hidden_size), differentiable once with respect to x and the weights. A
-        sample's states do not depend on the other samples of the batch nor on torch.get_num_threads(), to the last bit.
+    states : Tensor of shape (batch, n_steps, hidden_size), differentiable once with respect to x, the start and the
+        weights. A sample's states do not depend on the other samples of the batch nor on threads, to the last bit.
     """
     cell = layer.nonlinearity if isinstance(layer, nn.RNN) else type(layer).__name__.lower()
-    return _run(cell, x, layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0)
+    if initial is None:
+        initial = x.new_zeros(len(x), CELLS[cell].n_states, layer.hidden_size)
+    return _run(cell, x, initial, layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0)
 
 
 @lru_cache(maxsize=1)
@@ -79,12 +88,11 @@ def _numba_is_installed() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def _run(cell: str, x: Tensor, *weights: Any) -> Tensor:
-    initial = x.new_zeros(len(x), CELLS[cell].n_states, weights[1].shape[1])
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *weights)):
-        states: Tensor = _Recurrence.apply(cell, x, initial, *weights)
+def _run(cell: str, *tensors: Any) -> Tensor:
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        states: Tensor = _Recurrence.apply(cell, *tensors)
         return states
-    return _forward(cell, x, initial, *weights, keep=False)[0]
+    return _forward(cell, *tensors, keep=False)[0]
 
 
 class _Recurrence(torch.autograd.Function):
@@ -113,7 +121,7 @@ def _forward(
     (batch, n_steps, _), hidden_size = x.shape, w_hh.shape[1]
     rows = 1 if batch == 1 else kernels.ROWS
     n_tiles = _parts(batch, rows)
-    n_threads = min(torch.get_num_threads(), n_tiles)
+    n_threads = min(n_threads_here(), n_tiles)
     keep = keep and layout.keep
 
     x_, initial_ = _array(x), _array(initial)
@@ -154,7 +162,7 @@ def _backward(cell: str, saved: tuple[Tensor, ...], grad_states: Tensor, *, with
             tiles_per_group, first, end,
         )  # fmt: skip
 
-    _split(run, n_groups, torch.get_num_threads())
+    _split(run, n_groups, n_threads_here())
     grad_w_x, grad_w_h, grad_bias = (groups.sum(0).ravel() for groups in by_group)
     return (
         torch.from_numpy(grad_x) if with_x else None,
@@ -182,6 +190,22 @@ def _parts(whole: int, part: int) -> int:
 # --- threads ----------------------------------------------------------------------------------------------------------
 
 _pool: ThreadPoolExecutor | None = None
+_chosen_threads: ContextVar[int | None] = ContextVar("n_threads", default=None)
+
+
+@contextmanager
+def cell_threads(n_threads: int) -> Iterator[None]:
+    """Run the cells of this Python thread with `n_threads` threads. They wait asleep, unlike torch's, which spin."""
+    token = _chosen_threads.set(n_threads)
+    try:
+        yield
+    finally:
+        _chosen_threads.reset(token)
+
+
+def n_threads_here() -> int:
+    """Threads that the cells use: those of :func:`cell_threads`, torch's outside it."""
+    return _chosen_threads.get() or torch.get_num_threads()
 
 
 def _split(run: Callable[[int, int, int], None], n_items: int, n_threads: int) -> None:

@@ -49,7 +49,7 @@ class RecurrentLayers(nn.Module):
         fused: bool = True,
     ) -> None:
         super().__init__()
-        self.fused = fused
+        self.fused, self.hidden_size = fused, hidden_size
         self.output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * (n_layers - 1)
         options = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
@@ -77,11 +77,17 @@ class RecurrentLayers(nn.Module):
             states = outputs
         return states
 
-    def _run(self, layer: nn.Module, inputs: Tensor) -> Tensor:
+    def runs_compiled(self, device_type: str) -> bool:
+        """Whether cells compiled by numba take the place of torch's on a "cpu" or "cuda"."""
+        return self.fused and fused_cells.are_quicker(self.hidden_size, device_type)
+
+    def _run(self, layer: nn.Module, inputs: Tensor, initial: State | None = None) -> Tensor:
         assert isinstance(layer, nn.RNNBase)
-        if self.fused and fused_cells.is_usable(layer, inputs):
-            return fused_cells.recurrent_states(layer, inputs)
-        return layer(inputs)[0]
+        if not self.fused or not fused_cells.is_usable(layer, inputs):
+            return layer(inputs, initial)[0]
+        if isinstance(initial, tuple):
+            initial = torch.cat(initial)  # (2, batch, hidden_size)
+        return fused_cells.recurrent_states(layer, inputs, None if initial is None else initial.transpose(0, 1))
 
     def last_states(self, inputs: Tensor, lengths: Tensor | None) -> list[State]:
         """Each forward layer's state after each sequence's own last step, as its cell holds it."""
@@ -115,7 +121,7 @@ class RecurrentLayers(nn.Module):
         for i, (layer, state) in enumerate(zip(self.forward_layers, states, strict=True)):
             if i > 0:
                 steps = self.dropout(steps)
-            steps = layer(steps, _repeated(state, n_queries))[0]
+            steps = self._run(layer, steps, _repeated(state, n_queries))
         return steps.view(batch, n_queries, -1)
 
 
