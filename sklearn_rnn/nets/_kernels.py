@@ -1,9 +1,9 @@
 """Forward and backward through time of the recurrent cells, compiled by numba (imported only when a cell first runs).
 
-Samples are worked through in tiles of ``ROWS``; a tile runs all its steps while its state stays in the first-level cache.
+Samples are worked through in tiles of some rows; a tile runs all its steps while its state stays in the first-level cache.
 Inside, an array of features is cut into panels: ``(n_panels, rows, LANES)``, where a panel's last axis is one SIMD vector.
 So one gate of a tile is a contiguous run of ``n_panels * rows * LANES`` numbers, and the products keep a block of
-``rows x VECTORS`` sums in registers. Hidden sizes that do not fill a panel are padded with zeros by the caller.
+``ROWS x VECTORS`` sums in registers. Hidden sizes that do not fill a panel are padded with zeros by the caller.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ RNN_TANH, RNN_RELU, LSTM, GRU = range(4)
 # 24 sums, 3 vectors and a broadcast fill AVX512's 32 registers; 12 sums fill the 16 of AVX2.
 _WIDE = bool(llvm.get_host_cpu_features().get("avx512f"))
 ROWS, VECTORS, VECTOR_BYTES = (8, 3, 64) if _WIDE else (4, 3, 32)
-SLOTS = 16  # steps whose gate gradients are gathered before one weight-gradient product
+LARGEST_TILE = 16  # rows: as many share each block of weights that was brought into the first-level cache
+SLOT_ROWS, SLOTS = 64, 16  # rows of gate gradients, and steps at most, gathered before one weight-gradient product
 
 # No "reassoc": the order of sums is part of the result. No "nnan": a NaN has to stay one.
 _OPTIONS = {"fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
@@ -149,11 +150,12 @@ panels_first = _axes(1, 0, 2, 3)
 @_inner
 def _product(c, start, a, b):
     n_vectors, n_rows = c.shape[0], c.shape[1]
-    for row in range(0, n_rows, ROWS):
-        vector = 0
-        while vector < n_vectors:
-            left = n_vectors - vector
-            width = min(left, 2 if left == 4 else VECTORS)  # 2 + 2 keep more units busy than 3 + 1
+    vector = 0
+    while vector < n_vectors:
+        left = n_vectors - vector
+        width = min(left, 2 if left == 4 else VECTORS)  # 2 + 2 keep more units busy than 3 + 1
+        # The vectors' part of b stays in the first-level cache for all rows.
+        for row in range(0, n_rows, ROWS):
             if n_rows - row == 1:
                 if width == 3:
                     _row_3(c, start, a, b, row, vector)
@@ -167,7 +169,7 @@ def _product(c, start, a, b):
                 _block_2(c, start, a, b, row, vector)
             else:
                 _block_1(c, start, a, b, row, vector)
-            vector += width
+        vector += width
 
 
 @njit(inline="always")
@@ -534,8 +536,9 @@ def _backward_tile(
     rows, n_panels, last = carry.shape[1], back_h.shape[0], gates.shape[0] - 1
     n_rows = min(rows, x.shape[0] - first_row)
     hidden_carry, flat_carry, flat_incoming = carry[:n_panels], carry.reshape(-1), incoming.reshape(-1)
-    flat_gates, flat_grads = gates.reshape(gates.shape[0], -1), grads.reshape(SLOTS, -1)
-    flat_before = before.reshape(SLOTS, -1)
+    n_slots = grads.shape[0]
+    flat_gates, flat_grads = gates.reshape(gates.shape[0], -1), grads.reshape(n_slots, -1)
+    flat_before = before.reshape(n_slots, -1)
     set_zero(flat_carry)  # stays 0 in the rows that the last tile does not fill
     set_zero(flat_incoming)
     for step in range(x.shape[1] - 1, -1, -1):
@@ -554,7 +557,7 @@ def _backward_tile(
             product(outgoing, outgoing, rows_first(now[: back_x.shape[1]]), back_x)
             scatter(grad_x, first_row, n_rows, step, outgoing)
         slot += 1
-        if slot == SLOTS:
+        if slot == n_slots:
             _add_weight_gradients(grads, before, x_slots, ones, grad_w_x, grad_w_h, grad_bias)
             slot = 0
     for part in range(initial.shape[1]):
@@ -577,10 +580,11 @@ def backward(
     """
     rows, lanes = gates.shape[3:]
     n_tiles = (x.shape[0] + rows - 1) // rows
-    grads = np.zeros((SLOTS, grad_bias.shape[1], rows, lanes), x.dtype)
-    before = np.zeros((SLOTS, initial.shape[1] * back_h.shape[0], rows, lanes), x.dtype)
-    x_slots = np.zeros((SLOTS, rows, grad_w_x.shape[2]), x.dtype)
-    ones = np.ones((SLOTS, rows, 1), x.dtype)
+    n_slots = min(SLOTS, SLOT_ROWS // rows)
+    grads = np.zeros((n_slots, grad_bias.shape[1], rows, lanes), x.dtype)
+    before = np.zeros((n_slots, initial.shape[1] * back_h.shape[0], rows, lanes), x.dtype)
+    x_slots = np.zeros((n_slots, rows, grad_w_x.shape[2]), x.dtype)
+    ones = np.ones((n_slots, rows, 1), x.dtype)
     carry = np.empty((initial.shape[1] * back_h.shape[0], rows, lanes), x.dtype)
     incoming = np.empty((back_h.shape[0], rows, lanes), x.dtype)
     outgoing = np.empty((back_x.shape[0], rows, lanes), x.dtype)

@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 LARGEST_HIDDEN_SIZE = 128  # beyond, the matrix products of torch's own modules win
+_TILES = 4  # that a batch has at least, if it has so many register blocks
+_GROUP_ROWS = 8  # at least
 MAX_GROUPS = 16  # of tiles, whose weight gradients are summed apart: as many threads have work in backward
 
 
@@ -119,7 +121,7 @@ def _forward(
     """States (batch, n_steps, hidden_size) and, if keep, the gates (tiles, n_steps, panels, rows, lanes)."""
     kernels, layout = _kernels(), _layout(cell, x, w_hh)
     (batch, n_steps, _), hidden_size = x.shape, w_hh.shape[1]
-    rows = 1 if batch == 1 else kernels.ROWS
+    rows = _tile_rows(batch)
     n_tiles = _parts(batch, rows)
     n_threads = min(n_threads_here(), n_tiles)
     keep = keep and layout.keep
@@ -144,8 +146,9 @@ def _backward(cell: str, saved: tuple[Tensor, ...], grad_states: Tensor, *, with
     """Gradients with respect to x (None unless with_x), initial, w_ih, w_hh, b_ih and b_hh."""
     x, initial, w_ih, w_hh, states, gates = saved
     kernels, layout = _kernels(), _layout(cell, x, w_hh)
-    n_tiles = _parts(len(x), gates.shape[3])
-    tiles_per_group = max(2, _parts(n_tiles, MAX_GROUPS))
+    rows = gates.shape[3]
+    n_tiles = _parts(len(x), rows)
+    tiles_per_group = max(_parts(_GROUP_ROWS, rows), _parts(n_tiles, MAX_GROUPS))
     n_groups = _parts(n_tiles, tiles_per_group)
     read = [_array(t) for t in (x, initial, states)]
     gates_, grad_states_ = _array(gates), _array(grad_states)
@@ -177,6 +180,15 @@ def _backward(cell: str, saved: tuple[Tensor, ...], grad_states: Tensor, *, with
 def _kernels() -> ModuleType:
     """The compiled part; importing it imports numba, which takes half a second and which no other path needs."""
     return importlib.import_module("sklearn_rnn.nets._kernels")
+
+
+def _tile_rows(batch: int) -> int:
+    """Rows of a tile: one for a single sample, else whole register blocks, few enough that several threads get tiles."""
+    kernels = _kernels()
+    if batch == 1:
+        return 1
+    fitting = batch // _TILES // kernels.ROWS * kernels.ROWS
+    return max(kernels.ROWS, min(fitting, kernels.LARGEST_TILE))
 
 
 def _array(tensor: Tensor) -> np.ndarray:
