@@ -183,7 +183,7 @@ def _kernels() -> ModuleType:
 
 
 def _tile_rows(batch: int) -> int:
-    """Rows of a tile: one for a single sample, else whole register blocks, few enough that several threads get tiles."""
+    """Rows of a tile: one for a single sample, else whole register blocks, so few that several threads get tiles."""
     kernels = _kernels()
     if batch == 1:
         return 1
