@@ -245,6 +245,7 @@ def fit_net(
     if optimizer_state is not None:  # its moments, not its learning rate
         net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": optimizer_state})
     net.partial_fit(train)
+    module.eval()
     return net, best.best_epoch_ if settings.stop_early else len(net.history)
 
 
@@ -289,13 +290,14 @@ def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
         generator=torch.Generator(),
         record_batches=False,
     )
-    return net.initialize()
+    net.initialize()
+    module.eval()
+    return net
 
 
 @torch.inference_mode()
 def predict_net(module: RecurrentNet, sequences: Sequences, device: str) -> NDArray[np.float64] | Sequences:
     """Outputs in the units of y: (n_samples, n_outputs[, n_quantiles]), or Sequences of them for a net per step."""
-    module.eval()
     dataset = SequenceDataset(sequences, device=device)
     width = module.encoder.output_size + module.recurrent.output_size
     if not module.per_step:
@@ -314,7 +316,6 @@ def predict_net(module: RecurrentNet, sequences: Sequences, device: str) -> NDAr
 @torch.inference_mode()
 def predict_forecasts(module: ForecastNet, dataset: SequenceDataset) -> NDArray[np.float64]:
     """Forecasts in the units of the targets, (n_samples, horizon, n_targets[, n_quantiles])."""
-    module.eval()
     return _predict_samples(module, dataset, module.width)
 
 

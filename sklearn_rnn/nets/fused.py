@@ -123,7 +123,7 @@ def _forward(
     (batch, n_steps, _), hidden_size = x.shape, w_hh.shape[1]
     rows = _tile_rows(batch)
     n_tiles = _parts(batch, rows)
-    n_threads = min(n_threads_here(), n_tiles)
+    n_threads = _worthwhile_threads(x, w_ih, w_hh, n_tiles)
     keep = keep and layout.keep
 
     x_, initial_ = _array(x), _array(initial)
@@ -165,7 +165,7 @@ def _backward(cell: str, saved: tuple[Tensor, ...], grad_states: Tensor, *, with
             tiles_per_group, first, end,
         )  # fmt: skip
 
-    _split(run, n_groups, n_threads_here())
+    _split(run, n_groups, _worthwhile_threads(x, w_ih, w_hh, n_groups))
     grad_w_x, grad_w_h, grad_bias = (groups.sum(0).ravel() for groups in by_group)
     return (
         torch.from_numpy(grad_x) if with_x else None,
@@ -201,6 +201,7 @@ def _parts(whole: int, part: int) -> int:
 
 # --- threads ----------------------------------------------------------------------------------------------------------
 
+_PRODUCTS_A_THREAD = 2**21  # about a tenth of a millisecond
 _pool: ThreadPoolExecutor | None = None
 _chosen_threads: ContextVar[int | None] = ContextVar("n_threads", default=None)
 
@@ -215,6 +216,12 @@ def cell_threads(n_threads: int) -> Iterator[None]:
         _chosen_threads.reset(token)
 
 
+def _worthwhile_threads(x: Tensor, w_ih: Tensor, w_hh: Tensor, n_parts: int) -> int:
+    """As many as allowed, but none that would be awake for less time than it takes to wake it."""
+    n_products = x.shape[0] * x.shape[1] * (w_ih.numel() + w_hh.numel())
+    return max(1, min(n_threads_here(), n_parts, n_products // _PRODUCTS_A_THREAD))
+
+
 def n_threads_here() -> int:
     """Threads that the cells use: those of :func:`cell_threads`, torch's outside it."""
     return _chosen_threads.get() or torch.get_num_threads()
@@ -225,7 +232,6 @@ def _split(run: Callable[[int, int, int], None], n_items: int, n_threads: int) -
 
     Python's threads rather than numba's: its default layer ends the process when two threads call it at once.
     """
-    n_threads = max(1, min(n_threads, n_items))
     bounds = [n_items * i // n_threads for i in range(n_threads + 1)]
     others = [_threads().submit(run, i, bounds[i], bounds[i + 1]) for i in range(1, n_threads)]
     run(0, 0, bounds[1])
