@@ -5,7 +5,7 @@
 
 Each row of the table is one moment; every numeric column is an input. The models learn by how much the target changes
 within `horizon` rows. Window length and cell are chosen by cross-validation in time on the first four fifths of the
-rows; the last fifth is for the comparison alone. The picture is written to forecast.png, and the forecast of the rows
+rows; the last fifth is for the comparison alone. RNNForecaster is beside them as it is, without a search. The picture is written to forecast.png, and the forecast of the rows
 that follow the table to forecast.csv.
 """
 
@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from sklearn_rnn import RNNRegressor, SlidingWindow, WindowSplit
+from sklearn_rnn import RNNForecaster, RNNRegressor, SlidingWindow, WindowSplit
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -33,6 +33,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 TEST_SHARE = 0.2
 WORTH_PROCESSES = 5_000  # rows, below which a search is over before more processes have started
 SEASONS = {"15min": 96, "30min": 48, "1h": 24, "1D": 7, "7D": 52, "30D": 12, "91D": 4}  # spacing: rows of a season
+FEATURES = {"day": "hour", "week": "dayofweek", "year": "dayofyear"}  # of RNNForecaster, one for each cycle
 CYCLES = {"day": 1.0, "week": 7.0, "year": 365.25}  # in days
 INK, BLUE, ORANGE, GREY = "#22262b", "#1769aa", "#d9540b", "#b5bcc4"
 
@@ -60,6 +61,7 @@ def main():
     searches = {name: search.fit(X[train], change[train]) for name, search in rivals(n_steps, horizon, train).items()}
     for name, search in searches.items():
         forecasts[name] = X[target] + search.predict(X)  # a window never sees a later row
+    forecasts.update(forecaster(table, target, horizon, first_test))
     scores = compare({name: forecast[test] for name, forecast in forecasts.items()}, future[test], names)
     print(scores.to_string(float_format="{:.3f}".format))
 
@@ -228,6 +230,20 @@ def rivals(n_steps, horizon, train):
         )
         for name, (model, settings) in models.items()
     }
+
+
+def forecaster(table, target, horizon, first_test):
+    """What RNNForecaster said after each row, `horizon` rows ahead; nothing if it cannot read the times."""
+    cycles = [name for cycle, name in FEATURES.items() if f"{cycle}_sin" in calendar(table.index)]
+    model = RNNForecaster(target, horizon, calendar=cycles, hidden_size=32, random_state=0)
+    try:
+        model.fit(table[:first_test])
+    except ValueError as error:
+        print(f"RNNForecaster is left out: {error}\n")
+        return {}
+    said = model.backtest(table[first_test:], n_origins=None, stride=1)
+    said = said[said["step"] == horizon]
+    return {"RNNForecaster": pd.Series(said["forecast"].to_numpy(), said["origin"]).reindex(table.index)}
 
 
 def compare(forecasts, truth, naive):
