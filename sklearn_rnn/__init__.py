@@ -8,9 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from sklearn_rnn.classifier import RNNClassifier
     from sklearn_rnn.forecaster import RNNForecaster
+    from sklearn_rnn.persistence import load, save
     from sklearn_rnn.regressor import RNNRegressor
     from sklearn_rnn.sequences import Sequences, as_sequences
     from sklearn_rnn.splits import WindowSplit
@@ -27,6 +30,8 @@ _MODULES = {
     "SlidingWindow": "windows",
     "WindowSplit": "splits",
     "as_sequences": "sequences",
+    "load": "persistence",
+    "save": "persistence",
 }
 
 __all__ = [
@@ -38,6 +43,8 @@ __all__ = [
     "SlidingWindow",
     "WindowSplit",
     "as_sequences",
+    "load",
+    "save",
 ]
 
 

@@ -20,7 +20,7 @@ UPDATES = 2_000
 class NetEstimator(BaseEstimator):
     """An estimator with a net, whose parameters of training and machine have the shared names."""
 
-    history_: pd.DataFrame
+    _history: dict[str, list]
     _updates = UPDATES
     _epochs = (10, 200)
 
@@ -50,11 +50,19 @@ class NetEstimator(BaseEstimator):
         history = pd.DataFrame(net.history.to_list()).drop(columns=["batches"], errors="ignore")
         history = history.rename(columns={"dur": "seconds"})
         history["epoch"] += len(before)
-        self.history_ = pd.concat([before, history], ignore_index=True) if resume else history
+        history = pd.concat([before, history], ignore_index=True) if resume else history
+        self._history = {str(name): column.tolist() for name, column in history.items()}
         self.best_epoch_ = len(before) + best_epoch
-        self.n_iter_ = len(self.history_)
+        self.n_iter_ = len(history)
         self.device_ = device
         self._net = net
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """One row an epoch, kept as plain lists so that no pickle depends on the insides of pandas."""
+        if "_history" not in vars(self):
+            raise AttributeError(f"This {type(self).__name__} has no history_ before fit.")
+        return pd.DataFrame(self._history)
 
     @property
     def net_(self) -> SequenceNet:

@@ -44,9 +44,10 @@ FLOORS = {
     "_frequency": 0,
     "_conformal": 0,
     "_rows": 0,
+    "_plain_values": 0,
 }
 # The only modules that may import a library, and the only libraries that a module may import.
-DOORS = {"skorch": {"_training"}, "matplotlib": {"plots"}}
+DOORS = {"skorch": {"_training"}, "matplotlib": {"plots"}, "skops": {"persistence"}}
 DIETS = {"nets": {"torch", "numpy", "numba", "llvmlite"}, "sequences": {"numpy"}}
 
 
