@@ -221,6 +221,8 @@ def check_no_infinity(values: NDArray, names: Sequence[str] | None = None) -> No
 
 
 def _read_channels(X: pd.DataFrame, channels: list[int], categories: dict[int, list]) -> NDArray[np.float32]:
+    if len(channels) == X.shape[1] and (X.dtypes == np.float32).all():
+        return np.ascontiguousarray(X.to_numpy())  # no copy: the table may be a mapped file
     values = np.empty((len(X), len(channels)), dtype=np.float32)
     for j, position in enumerate(channels):
         column = X.iloc[:, position]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sklearn_rnn.sequences import Sequences
 
-_CHUNK = 65_536  # rows
+_CHUNK = 2**19  # numbers looked at in one go
 
 
 def channel_statistics(
@@ -23,14 +23,14 @@ def channel_statistics(
     counts = sequences.used_rows(weights)
     total, mean = np.zeros(sequences.n_channels), np.zeros(sequences.n_channels)
     missing = np.zeros(sequences.n_channels, dtype=bool)
-    for rows, share in _chunks(sequences, counts):
+    for rows, share in _used_chunks(sequences, counts):
         present = ~np.isnan(rows)
         missing |= ~present[share > 0].all(axis=0)
         total += share @ present
         mean += share @ np.where(present, rows, 0.0)
     mean /= np.where(total > 0, total, 1.0)
     variance = np.zeros_like(mean)
-    for rows, share in _chunks(sequences, counts):
+    for rows, share in _used_chunks(sequences, counts):
         variance += share @ np.square(np.where(np.isnan(rows), 0.0, rows - mean))
     variance /= np.where(total > 0, total, 1.0)
     return mean, _scale(mean, variance, if_constant=1.0), missing
@@ -50,20 +50,27 @@ def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArra
 
 def first_infinite(sequences: Sequences) -> int | None:
     """The first row of the table that holds an infinite value and belongs to a sequence."""
-    for start in range(0, len(sequences.values), _CHUNK):
-        infinite = np.isinf(sequences.values[start : start + _CHUNK]).any(axis=1)
+    for chunk in _chunks(sequences):
+        infinite = np.isinf(sequences.values[chunk]).any(axis=1)
         if infinite.any():
-            used = sequences.used_rows()[start : start + _CHUNK] > 0
+            used = sequences.used_rows()[chunk] > 0
             if (infinite & used).any():
-                return start + int(np.flatnonzero(infinite & used)[0])
+                return chunk.start + int(np.flatnonzero(infinite & used)[0])
     return None
 
 
-def _chunks(sequences: Sequences, counts: NDArray) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    for start in range(0, len(counts), _CHUNK):
-        share = counts[start : start + _CHUNK].astype(np.float64)
+def _used_chunks(sequences: Sequences, counts: NDArray) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Rows in float64 and how often each counts, where any does."""
+    for chunk in _chunks(sequences):
+        share = counts[chunk].astype(np.float64)
         if share.any():
-            yield sequences.values[start : start + _CHUNK].astype(np.float64), share
+            yield sequences.values[chunk].astype(np.float64), share
+
+
+def _chunks(sequences: Sequences) -> Iterator[slice]:
+    """The rows of the table, some at a time: it may be larger than the memory."""
+    n_rows = max(_CHUNK // sequences.n_channels, 1)
+    return (slice(start, start + n_rows) for start in range(0, len(sequences.values), n_rows))
 
 
 def _scale(mean: NDArray, variance: NDArray, if_constant: NDArray | float) -> NDArray[np.float64]:

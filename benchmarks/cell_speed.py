@@ -1,0 +1,72 @@
+"""Milliseconds of one training step (forward and backward) of the compiled cells and of torch's own modules.
+
+Same weights, same batch, taken in turn. Torch's threads spin for some milliseconds after each parallel part, which
+would take a core from whoever comes next, so there is a pause behind torch's turn with several threads.
+"""
+
+import os
+import time
+
+import numpy as np
+import torch
+from _report import benchmark_arguments, median_ratio, print_table
+
+from sklearn_rnn.nets.fused import cell_threads
+from sklearn_rnn.nets.recurrent import CELLS, RecurrentLayers
+
+N_STEPS, N_CHANNELS = 48, 8
+PAUSE = 0.012  # seconds
+
+
+def step_of(layers: RecurrentLayers, X: torch.Tensor) -> None:
+    layers.zero_grad()
+    layers(X, None)[:, -1].sum().backward()
+
+
+def seconds_of(layers: RecurrentLayers, X: torch.Tensor, n_threads: int) -> float:
+    """One step, with the threads that an estimator would take for it."""
+    compiled = layers.runs_compiled("cpu")
+    torch.set_num_threads(1 if compiled else n_threads)
+    if not compiled and n_threads > 1:
+        step_of(layers, X)  # wakes the threads
+    with cell_threads(n_threads):
+        start = time.perf_counter()
+        step_of(layers, X)
+        seconds = time.perf_counter() - start
+    if not compiled and n_threads > 1:
+        time.sleep(PAUSE)
+    return seconds
+
+
+def compare(cell: str, hidden_size: int, batch_size: int, n_threads: int, n_repeats: int) -> dict:
+    X = torch.randn(batch_size, N_STEPS, N_CHANNELS)
+    layers = {fused: RecurrentLayers(N_CHANNELS, hidden_size, cell=cell, fused=fused) for fused in (True, False)}
+    tasks = [(fused, threads) for fused in layers for threads in (1, n_threads)]
+    seconds: dict[tuple, list[float]] = {task: [] for task in tasks}
+    for repeat in range(n_repeats + 1):
+        for fused, threads in tasks:
+            measured = seconds_of(layers[fused], X, threads)
+            if repeat:  # the first compiles and warms up
+                seconds[fused, threads].append(measured)
+    return {
+        "cell": cell,
+        "hidden": hidden_size,
+        "batch": batch_size,
+        f"compiled_ms, {n_threads} threads": float(np.median(seconds[True, n_threads])) * 1e3,
+        f"torch/compiled, {n_threads} threads": median_ratio(seconds[False, n_threads], seconds[True, n_threads]),
+        "torch/compiled, 1 thread": median_ratio(seconds[False, 1], seconds[True, 1]),
+    }
+
+
+if __name__ == "__main__":
+    arguments = benchmark_arguments(__doc__, repeats=15, threads=os.cpu_count() or 1)
+    torch.manual_seed(0)
+    print_table(
+        [
+            compare(cell, hidden_size, batch_size, arguments.threads, arguments.repeats)
+            for cell in CELLS
+            for hidden_size in (32, 64, 128)
+            for batch_size in (32, 128, 512)
+        ],
+        arguments.json,
+    )
