@@ -5,8 +5,8 @@
 
 Each row of the table is one moment; every numeric column is an input. The models learn by how much the target changes
 within `horizon` rows. Window length and cell are chosen by cross-validation in time on the first four fifths of the
-rows; the last fifth is for the comparison alone. RNNForecaster is beside them as it is, without a search. The picture is written to forecast.png, and the forecast of the rows
-that follow the table to forecast.csv.
+rows; the last fifth is for the comparison alone. RNNForecaster is beside them as it is, without a search. The picture
+is written to forecast.png, and the forecast of the rows that follow the table to forecast.csv.
 """
 
 import argparse
