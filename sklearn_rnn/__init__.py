@@ -8,8 +8,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from sklearn_rnn.classifier import RNNClassifier
+    from sklearn_rnn.export import to_onnx
     from sklearn_rnn.forecaster import RNNForecaster
     from sklearn_rnn.regressor import RNNRegressor
     from sklearn_rnn.sequences import Sequences, as_sequences
@@ -27,6 +30,7 @@ _MODULES = {
     "SlidingWindow": "windows",
     "WindowSplit": "splits",
     "as_sequences": "sequences",
+    "to_onnx": "export",
 }
 
 __all__ = [
@@ -38,6 +42,7 @@ __all__ = [
     "SlidingWindow",
     "WindowSplit",
     "as_sequences",
+    "to_onnx",
 ]
 
 
