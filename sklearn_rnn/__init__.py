@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from sklearn_rnn.classifier import RNNClassifier
+    from sklearn_rnn.export import to_onnx
     from sklearn_rnn.forecaster import RNNForecaster
     from sklearn_rnn.persistence import load, save
     from sklearn_rnn.regressor import RNNRegressor
@@ -32,6 +33,7 @@ _MODULES = {
     "as_sequences": "sequences",
     "load": "persistence",
     "save": "persistence",
+    "to_onnx": "export",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "as_sequences",
     "load",
     "save",
+    "to_onnx",
 ]
 
 

@@ -7,9 +7,6 @@ import inspect
 import io
 import json
 import os
-import secrets
-import shutil
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -20,6 +17,7 @@ from sklearn import metrics, model_selection
 from sklearn.base import BaseEstimator
 
 import sklearn_rnn
+from sklearn_rnn._files import as_path, check_target, write_whole
 from sklearn_rnn._plain_values import Packer
 
 # Raised by a release that writes what earlier ones cannot read.
@@ -100,7 +98,7 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     True
     """
     skops = _skops()
-    target = _check_target(path)
+    target = check_target(path, "model.skops")
     if not isinstance(model, BaseEstimator):
         raise TypeError(f"model is {model!r}, but must be an estimator, a Pipeline or a search.")
     packer = Packer()
@@ -118,7 +116,7 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
             "set_params keeps the fit, and set_callbacks() drops scikit-learn's callbacks. Or use joblib, whose files "
             "may hold anything, and so run any code when they are loaded."
         )
-    _write(target, _with_header(data))
+    write_whole(target, _with_header(data))
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -164,7 +162,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     SlidingWindow(n_steps=12)
     """
     skops = _skops()
-    data = _as_path(path).read_bytes()
+    data = as_path(path).read_bytes()
     versions = _versions(_checked_header(data, path))
     try:
         named = set(skops.get_untrusted_types(data=data))
@@ -271,35 +269,3 @@ def _digest(members: dict[str, bytes]) -> str:
         digest.update(f"{name} {len(content)} ".encode())
         digest.update(content)
     return digest.hexdigest()
-
-
-def _as_path(path: Any) -> Path:
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path is a {type(path).__name__}, but must be a str or a path.")
-    return Path(path)
-
-
-def _check_target(path: Any) -> Path:
-    """The file to write, behind any link."""
-    target = _as_path(path).resolve()
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"path is {str(path)!r}, but there is no folder {str(target.parent)!r}. Make it first.")
-    if target.is_dir():
-        raise IsADirectoryError(f"path is {str(path)!r}, which is a folder. Add a name such as model.skops.")
-    return target
-
-
-def _write(target: Path, data: bytes) -> None:
-    """Write beside the target and put in its place, so that a crash leaves the old file whole."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

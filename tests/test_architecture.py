@@ -25,6 +25,7 @@ FLOORS = {
     "_forecast_base": 2,
     "_forecast_origins": 2,
     "_parameters": 2,
+    "_onnx": 1,
     "_training": 1,
     "_batches": 1,
     "_losses": 1,
@@ -45,9 +46,10 @@ FLOORS = {
     "_conformal": 0,
     "_rows": 0,
     "_plain_values": 0,
+    "_files": 0,
 }
 # The only modules that may import a library, and the only libraries that a module may import.
-DOORS = {"skorch": {"_training"}, "matplotlib": {"plots"}, "skops": {"persistence"}}
+DOORS = {"skorch": {"_training"}, "matplotlib": {"plots"}, "skops": {"persistence"}, "onnx": {"_onnx"}}
 DIETS = {"nets": {"torch", "numpy", "numba", "llvmlite"}, "sequences": {"numpy"}}
 
 

@@ -14,7 +14,7 @@ from sklearn_rnn.nets.pooling import valid_steps
 from sklearn_rnn.nets.recurrent import RecurrentLayers
 
 NORMALIZATIONS = ("last", "standard")
-_SMALLEST_VARIANCE = 1e-5  # of a window, in units of the training variance
+SMALLEST_VARIANCE = 1e-5  # of a window, in units of the training variance
 
 
 class ForecastNet(nn.Module):
@@ -164,7 +164,7 @@ class ForecastNet(nn.Module):
         count = present.sum(dim=1, keepdim=True).clamp(min=1)
         mean = observed.sum(dim=1, keepdim=True) / count
         variance = torch.where(present, targets - mean, 0.0).square().sum(dim=1, keepdim=True) / count
-        return mean, (variance + _SMALLEST_VARIANCE).sqrt()
+        return mean, (variance + SMALLEST_VARIANCE).sqrt()
 
     def _read(self, targets: Tensor, values: Tensor, lengths: Tensor | None) -> list:
         """The cell's state after each window: normalised targets (batch, steps, n_targets) and covariates in."""

@@ -1,0 +1,93 @@
+"""The network behind RNNForecaster as ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sklearn_rnn._onnx.graph import GraphBuilder
+from sklearn_rnn._onnx.inputs import encode, fold_segments
+from sklearn_rnn._onnx.network import spread_quantiles, unscale
+from sklearn_rnn._onnx.parts import as_array, count, linear, nan_to_zero, repeat, slice_axis, valid_steps
+from sklearn_rnn._onnx.recurrent import advance, run_layers
+from sklearn_rnn.nets import ForecastNet
+from sklearn_rnn.nets.forecast import SMALLEST_VARIANCE
+
+
+def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, known: str) -> str:
+    """Forecasts (batch, horizon, n_targets[, n_quantiles]) in the units of the targets, float64."""
+    targets = slice_axis(op, values, 2, 0, net.n_targets)
+    targets = op.Div(op.Sub(targets, as_array(net.output_mean)), as_array(net.output_scale))
+    normalised, level, spread = normalise(op, net, targets, lengths)
+    last = read_window(op, net, normalised, values, lengths)
+    queries = op.Reshape(make_queries(op, net, values, known), [-1, net.recurrent.output_size])
+    decoded = linear(op, net.head, advance(op, net.recurrent, queries, last, net.n_decoded))
+    shape = [-1, net.n_series, net.n_decoded * net.decoded_size, net.n_together, max(net.n_quantiles, 1)]
+    steps = op.Transpose(op.Reshape(decoded, shape), perm=[0, 2, 1, 3, 4])
+    steps = slice_axis(op, steps, 1, 0, net.horizon)  # (batch, horizon, n_series, n_together, quantiles)
+    quantiles = [net.n_quantiles] if net.n_quantiles else []
+    raw = op.Reshape(steps, [-1, net.horizon, net.n_targets, *quantiles])
+    if net.n_quantiles:
+        raw, level, spread = spread_quantiles(op, raw), op.Unsqueeze(level, [3]), op.Unsqueeze(spread, [3])
+    return unscale(op, net, op.cast(op.Add(op.Mul(raw, spread), level), np.float64))
+
+
+def normalise(op: GraphBuilder, net: ForecastNet, targets: str, lengths: str) -> tuple[str, Any, Any]:
+    """The targets less their level over their spread, and both: constants, or of shape (batch, 1, n_targets)."""
+    nothing, one = (op.number(value).reshape(1, 1, 1) for value in (0, 1))
+    if net.normalize is None:
+        return targets, nothing, one
+    valid = op.Unsqueeze(valid_steps(op, targets, lengths), [2])
+    present = op.And(valid, op.Not(op.IsNaN(targets)))  # (batch, steps, n_targets)
+    observed = op.Where(present, targets, op.number(0))
+    if net.normalize == "last":
+        step = op.Unsqueeze(count(op, op.Shape(targets, start=1, end=2)), [0, 2])
+        last = op.ReduceMax(op.Where(present, step, 0), [1], keepdims=1)  # 0 where all are missing
+        level = op.GatherElements(observed, last, axis=1)
+        return op.Sub(targets, level), level, one
+    n_present = op.ReduceSum(op.cast(present, op.dtype), [1], keepdims=1)
+    n_present = op.Max(n_present, op.number(1))
+    level = op.Div(op.ReduceSum(observed, [1], keepdims=1), n_present)
+    distance = op.Where(present, op.Sub(targets, level), op.number(0))
+    variance = op.Div(op.ReduceSum(op.Mul(distance, distance), [1], keepdims=1), n_present)
+    spread = op.Sqrt(op.Add(variance, op.number(SMALLEST_VARIANCE)))
+    return op.Div(op.Sub(targets, level), spread), level, spread
+
+
+def read_window(op: GraphBuilder, net: ForecastNet, targets: str, values: str, lengths: str) -> list[Sequence[str]]:
+    """The cell's states after each window, its series standing in the batch."""
+    inputs = [nan_to_zero(op, targets)]
+    if net.mark_missing:
+        inputs.append(op.cast(op.IsNaN(targets), op.dtype))
+    apart = [op.Reshape(part, [0, 0, net.n_series, net.n_together]) for part in inputs]
+    features = op.Transpose(op.Concat(*apart, axis=3), perm=[0, 2, 1, 3])  # (batch, n_series, steps, features)
+    n_features = net.n_together * len(inputs)
+    shape = op.Concat([-1], op.Shape(values, start=1, end=2), [n_features], axis=0)
+    repeated = repeat(op, lengths, net.n_series, axis=0)
+    segments, segment_lengths = fold_segments(op, op.Reshape(features, shape), repeated, net.segment_size)
+    mapped = linear(op, net.read_targets, segments)  # (batch * n_series, n_segments, hidden_size)
+    if net.read_covariates is not None:
+        covariates = slice_axis(op, values, 2, net.covariates.start, net.covariates.stop)
+        covariates, _ = fold_segments(op, encode(op, net.covariate_encoder, covariates), lengths, net.segment_size)
+        read = linear(op, net.read_covariates, covariates)
+        mapped = op.Add(mapped, repeat(op, read, net.n_series, axis=0))
+    return run_layers(op, net.recurrent, op.Relu(mapped), segment_lengths)[1]
+
+
+def make_queries(op: GraphBuilder, net: ForecastNet, values: str, known: str) -> str:
+    """The inputs of the decoding steps, (batch, n_series, n_decoded, hidden_size)."""
+    learned = as_array(net.channel)[:, None] + as_array(net.position)  # (n_series, n_decoded, hidden_size)
+    query = op.Expand(learned, op.Concat(op.Shape(values, start=0, end=1), [1, 1, 1], axis=0))
+    if net.query_known is not None:
+        encoded = encode(op, net.known_encoder, known)  # (batch, horizon, features)
+        n_behind = net.n_decoded * net.decoded_size - net.horizon
+        padded = op.Pad(encoded, [0, 0, 0, 0, n_behind, 0])
+        segments = op.Reshape(padded, [0, net.n_decoded, net.decoded_size * net.known_encoder.output_size])
+        query = op.Add(query, op.Unsqueeze(linear(op, net.query_known, segments), [1]))
+    if net.query_static is not None:
+        first = slice_axis(op, slice_axis(op, values, 1, 0, 1), 2, net.static.start, net.static.stop)
+        static = linear(op, net.query_static, encode(op, net.static_encoder, first))  # (batch, 1, hidden_size)
+        query = op.Add(query, op.Unsqueeze(static, [1]))
+    return query
