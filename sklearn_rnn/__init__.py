@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sklearn_rnn.classifier import RNNClassifier
     from sklearn_rnn.forecaster import RNNForecaster
+    from sklearn_rnn.inspection import channel_importance
+    from sklearn_rnn.plots import BacktestDisplay, ForecastDisplay, HistoryDisplay, ImportanceDisplay
     from sklearn_rnn.regressor import RNNRegressor
     from sklearn_rnn.sequences import Sequences, as_sequences
     from sklearn_rnn.splits import WindowSplit
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 # Where each public name is defined.
 _MODULES = {
+    "BacktestDisplay": "plots",
+    "ForecastDisplay": "plots",
+    "HistoryDisplay": "plots",
+    "ImportanceDisplay": "plots",
     "RNNClassifier": "classifier",
     "RNNForecaster": "forecaster",
     "RNNRegressor": "regressor",
@@ -27,9 +33,14 @@ _MODULES = {
     "SlidingWindow": "windows",
     "WindowSplit": "splits",
     "as_sequences": "sequences",
+    "channel_importance": "inspection",
 }
 
 __all__ = [
+    "BacktestDisplay",
+    "ForecastDisplay",
+    "HistoryDisplay",
+    "ImportanceDisplay",
     "RNNClassifier",
     "RNNForecaster",
     "RNNRegressor",
@@ -38,6 +49,7 @@ __all__ = [
     "SlidingWindow",
     "WindowSplit",
     "as_sequences",
+    "channel_importance",
 ]
 
 

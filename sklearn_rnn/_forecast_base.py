@@ -124,6 +124,12 @@ class BaseForecaster(NetEstimator):
         check_static(rows, self._roles)
         return rows, np.cumsum(rows.sizes()) - n_new
 
+    def _history(self, X: Any) -> Rows:
+        """The sorted rows that a forecast follows: those remembered, or X with those before it."""
+        if X is None:
+            return self._remembered
+        return self._read_new(self._as_frame(X, reset=False), follow=False)[0]
+
     @property
     def _remembered(self) -> Rows:
         return Rows(self._last_values, self._last_groups, self._last_labels, self._last_times)

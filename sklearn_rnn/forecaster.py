@@ -284,10 +284,7 @@ class RNNForecaster(OriginForecaster):
             If columns are absent, times are of another kind than in `fit`, or `future` lacks a row or a value.
         """
         check_is_fitted(self)
-        history = self._remembered
-        if X is not None:
-            history, _ = self._read_new(self._as_frame(X, reset=False), follow=False)
-        history = last_rows_of_groups(history, None, max(self.n_steps_, self.season_))
+        history = last_rows_of_groups(self._history(X), None, max(self.n_steps_, self.season_))
         coming = rows_after(history, self.horizon, self._roles, self._frequency, future)
         windows = self._last_windows(history, sort_rows(joined(history, coming), self._frequency.kind))
         forecasts = self._forecast(windows)
