@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import conformal_shifts, with_shifts
 from sklearn_rnn._device import limited_threads, resolve_device, seeded
 from sklearn_rnn._forecast_data import (
@@ -183,7 +185,7 @@ class BaseForecaster(NetEstimator):
                 f"and {self.horizon} to compare with. Pass more rows, or lower horizon."
             )
 
-    def _train(self, rows: Rows, resume: bool) -> None:
+    def _train(self, rows: Rows, resume: bool, task: FitTask) -> None:
         device = resolve_device(self.device)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         runs = bounds_of_runs(rows, self._frequency.max_gap)
@@ -200,7 +202,11 @@ class BaseForecaster(NetEstimator):
             data = self._dataset(module, train, device)
             held_out = None if valid is None else self._dataset(module, valid, device)
             settings = self._settings(data.samples_an_epoch, stop_early, device, one_pass=False)
-            net, best = fit_net(module, criterion, data, held_out, settings, seed=seed, optimizer_state=state)
+            self._shifts: NDArray[np.float64] | None = None
+            task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
+            net, best = fit_net(
+                module, criterion, data, held_out, settings, seed=seed, optimizer_state=state, observers=[task]
+            )
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)
 
@@ -299,7 +305,6 @@ class BaseForecaster(NetEstimator):
 
     def _judge(self, rows: Rows, first_rows: NDArray, valid: Sequences | None) -> None:
         """Conformal shifts from the held-out rows, and how the model does there beside naive forecasts."""
-        self._shifts = None
         self.skill_ = None
         if valid is None or len(valid) == 0:
             return

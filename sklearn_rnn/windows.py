@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
+from sklearn_rnn._callbacks import CallbackSupportMixin, FitTask
 from sklearn_rnn._rows import (
     Rows,
     as_names,
@@ -106,7 +107,9 @@ def _makes_lags(transformer: SlidingWindow) -> bool:
     return True
 
 
-class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class SlidingWindow(  # type: ignore[call-arg]
+    CallbackSupportMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Turn each row of a time series into the sequence of the rows up to and including it.
 
     A window has at most `n_steps` rows, the first rows of a series have shorter ones, and there are as many windows as
@@ -209,6 +212,8 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             If no group has `n_steps` rows; a column is absent or no number; a time or a group is missing; a time
             occurs twice in a group; a channel is infinite; or `max_gap` does not fit the times.
         """
+        task = FitTask(self, X=X, y=y)
+        task.begin()
         rows, times = self._read(X, reset=True)
         self._check_n_steps(rows)
         order = sorted_order(rows.groups, rows.times)
@@ -221,6 +226,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         if isinstance(X, pd.DataFrame):
             self._channels = channel_positions(X, self.time, as_names(self.group))
             self._channel_names = [str(X.columns[channel]) for channel in self._channels]
+        task.end()
         return self
 
     def transform(self, X: ArrayLike | pd.DataFrame) -> Sequences | NDArray[np.float32]:

@@ -26,6 +26,7 @@ FLOORS = {
     "_forecast_origins": 2,
     "_parameters": 2,
     "_training": 1,
+    "_progress": 1,
     "_batches": 1,
     "_losses": 1,
     "_targets": 1,
@@ -44,9 +45,10 @@ FLOORS = {
     "_frequency": 0,
     "_conformal": 0,
     "_rows": 0,
+    "_callbacks": 0,
 }
 # The only modules that may import a library, and the only libraries that a module may import.
-DOORS = {"skorch": {"_training"}, "matplotlib": {"plots"}}
+DOORS = {"skorch": {"_training"}, "tqdm": {"_progress"}, "matplotlib": {"plots"}}
 DIETS = {"nets": {"torch", "numpy", "numba", "llvmlite"}, "sequences": {"numpy"}}
 
 
