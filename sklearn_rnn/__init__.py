@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sklearn_rnn.inspection import channel_importance
     from sklearn_rnn.plots import BacktestDisplay, ForecastDisplay, HistoryDisplay, ImportanceDisplay
     from sklearn_rnn.regressor import RNNRegressor
+    from sklearn_rnn.search import search_space
     from sklearn_rnn.sequences import Sequences, as_sequences
     from sklearn_rnn.splits import WindowSplit
     from sklearn_rnn.text import SequenceVectorizer
@@ -34,6 +35,7 @@ _MODULES = {
     "WindowSplit": "splits",
     "as_sequences": "sequences",
     "channel_importance": "inspection",
+    "search_space": "search",
 }
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "WindowSplit",
     "as_sequences",
     "channel_importance",
+    "search_space",
 ]
 
 

@@ -17,6 +17,7 @@ FLOORS = {
     "export": 4,
     "plots": 4,
     "inspection": 4,
+    "search": 4,
     "regressor": 3,
     "classifier": 3,
     "forecaster": 3,
