@@ -37,7 +37,7 @@ from sklearn_rnn._panel import (
     read_history,
     sort_rows,
 )
-from sklearn_rnn._rows import Rows, as_names, earlier_rows, joined, last_rows_of_groups, spacings
+from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups, spacings
 from sklearn_rnn._statistics import channel_statistics
 from sklearn_rnn._training import fit_net, predict_forecasts
 from sklearn_rnn.nets import ForecastNet
@@ -70,8 +70,7 @@ class BaseForecaster(NetEstimator):
 
     def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """X as a DataFrame; whether its index may be one of times is learned or checked."""
-        if isinstance(X, pd.Series):
-            X = X.to_frame()
+        X = X.to_frame() if isinstance(X, pd.Series) else as_pandas(X)
         has_index = isinstance(X, pd.DataFrame)
         if not has_index:
             X = np.asarray(X)

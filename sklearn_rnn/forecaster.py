@@ -242,7 +242,8 @@ class RNNForecaster(OriginForecaster):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_rows, n_columns) or (n_rows,)
-            One row for each time, or each group and time, in any order. NaN is a missing value.
+            One row for each time, or each group and time, in any order. NaN is a missing value. A table of another
+            library, such as polars, is read by its `to_pandas`; it has no index, so name its times with `time`.
         y : None
             Ignored: the targets are columns of X.
 

@@ -21,6 +21,7 @@ from sklearn_rnn._callbacks import CallbackSupportMixin, FitTask
 from sklearn_rnn._rows import (
     Rows,
     as_names,
+    as_pandas,
     categories_of,
     channel_positions,
     check_has_columns,
@@ -107,9 +108,7 @@ def _makes_lags(transformer: SlidingWindow) -> bool:
     return True
 
 
-class SlidingWindow(  # type: ignore[call-arg]
-    CallbackSupportMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
-):
+class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """Turn each row of a time series into the sequence of the rows up to and including it.
 
     A window has at most `n_steps` rows, the first rows of a series have shorter ones, and there are as many windows as
@@ -197,7 +196,8 @@ class SlidingWindow(  # type: ignore[call-arg]
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_rows, n_columns)
-            One row per time. Channels are numbers, NaN being a missing value.
+            One row per time. Channels are numbers, NaN being a missing value. A table of another library, such as
+            polars, is read by its `to_pandas`; having no index, it has no times but those of the column `time`.
         y : None
             Ignored.
 
@@ -214,6 +214,7 @@ class SlidingWindow(  # type: ignore[call-arg]
         """
         task = FitTask(self, X=X, y=y)
         task.begin()
+        X = as_pandas(X)
         rows, times = self._read(X, reset=True)
         self._check_n_steps(rows)
         order = sorted_order(rows.groups, rows.times)
@@ -266,6 +267,23 @@ class SlidingWindow(  # type: ignore[call-arg]
             As in `transform`.
         """
         return self.fit(X)._make_windows(X, "never")
+
+    def set_output(self, *, transform: str | None = None) -> SlidingWindow:
+        """Choose the container of lag features; sequences stay as they are.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            As in scikit-learn; None changes nothing.
+
+        Returns
+        -------
+        SlidingWindow
+            Itself.
+        """
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
 
     @available_if(_makes_lags)
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray:
@@ -330,7 +348,7 @@ class SlidingWindow(  # type: ignore[call-arg]
         return joined(history, rows)
 
     def _make_windows(self, X: Any, context: str) -> Sequences | NDArray[np.float32]:
-        new, times = self._read(X, reset=False)
+        new, times = self._read(as_pandas(X), reset=False)
         new = self._with_comparable_times(new, times)
         rows = self._with_context(new, context)
         order, starts, lengths = window_bounds(

@@ -41,10 +41,13 @@ def final_forecaster(estimator: Any, display: str) -> Any:
     return model
 
 
-def one_axes(display: Any, ax: Axes | None) -> Axes:
-    """The user's axes, or those of a new figure."""
+def one_axes(display: Any, ax: Axes | None, least_height: float = 0.0) -> Axes:
+    """The user's axes, or those of a new figure of at least some height in inches."""
     pyplot = import_pyplot(type(display).__name__)
-    return pyplot.subplots(layout="constrained")[1] if ax is None else ax
+    if ax is not None:
+        return ax
+    width, height = pyplot.rcParams["figure.figsize"]
+    return pyplot.subplots(figsize=(width, max(height, least_height)), layout="constrained")[1]
 
 
 def whole_numbers(ax: Axes) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._forecast_tables import STEP, column_names, coming_table
-from sklearn_rnn._rows import as_names
+from sklearn_rnn._rows import as_names, as_pandas
 from sklearn_rnn.plots._axes import check_columns, final_forecaster, format_times, import_pyplot, ink, positions
 
 if TYPE_CHECKING:
@@ -315,6 +315,7 @@ class ForecastDisplay:
         ValueError
             If a table lacks a column, which it names, or a group is not there.
         """
+        forecast, history, actual = map(as_pandas, (forecast, history, actual))
         display = cls(forecast=forecast, target=target, history=history, actual=actual, time=time, group=group)
         for table, name in ((forecast, "forecast"), (history, "history"), (actual, "actual")):
             if table is not None:
@@ -366,10 +367,10 @@ def _draw_bands(ax: Axes, panel: Panel, x: Any, color: Any) -> dict[tuple[float,
     for low in sorted(level for level in columns if level < 0.5):
         high = next((level for level in columns if np.isclose(level, 1 - low)), None)
         if high is not None:
+            style: dict[str, Any] = {"color": color, "alpha": 0.25 + 0.15 * len(bands)}
+            style["linewidth"] = 8 if len(x) == 1 else 0  # one step has no width but that of its edge
             label = f"{100 * (high - low):.3g} % interval"
-            bands[low, high] = ax.fill_between(
-                x, columns[low], columns[high], color=color, alpha=0.25 + 0.15 * len(bands), linewidth=0, label=label
-            )
+            bands[low, high] = ax.fill_between(x, columns[low], columns[high], label=label, **style)
     for level in sorted(set(columns) - {level for band in bands for level in band} - {0.5}):
         ax.plot(x, columns[level], ":", color=color, label=f"quantile {level:g}")
     return bands

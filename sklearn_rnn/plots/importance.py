@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 NEEDED = ("importances", "importances_mean", "importances_std", "channels", "lags", "by")
-CHARACTERS = 70  # that fit beside each other below the axes
+# How many characters fit beside each other below bars, and below a heat map, which has names and a scale beside it.
+BELOW_BARS, BELOW_IMAGE = 70, 45
 
 
 class ImportanceDisplay:
@@ -74,7 +75,8 @@ class ImportanceDisplay:
         -------
         ImportanceDisplay
         """
-        ax = one_axes(self, ax)
+        n_lines = 0 if self.importances.by == "lag" else len(self.importances.channels)
+        ax = one_axes(self, ax, least_height=1 + 0.22 * n_lines)
         self.bars_ = self.image_ = self.colorbar_ = None
         {"channel": self._draw_channels, "lag": self._draw_lags, "both": self._draw_both}[self.importances.by](ax)
         self.ax_, self.figure_ = ax, ax.figure
@@ -95,7 +97,7 @@ class ImportanceDisplay:
         mean, spread = self.importances.importances_mean, self.importances.importances_std
         width = 0.9 * (last - first + 1)
         self.bars_ = ax.bar((first + last) / 2, mean, width, yerr=spread, **_error_bars(ax))
-        _label_lags(ax, self.importances.lags, (first + last) / 2)
+        _label_lags(ax, self.importances.lags, (first + last) / 2, BELOW_BARS)
         ax.axhline(0, color=ink(ax), linewidth=0.8)
         ax.set(xlabel="lag (steps before the last)", ylabel="decrease of the score")
 
@@ -103,7 +105,7 @@ class ImportanceDisplay:
         names, lags = self.importances.channels, self.importances.lags
         self.image_ = ax.imshow(self.importances.importances_mean, aspect="auto", interpolation="nearest")
         ax.set_yticks(np.arange(len(names)), names)
-        _label_lags(ax, lags, np.arange(len(lags)))
+        _label_lags(ax, lags, np.arange(len(lags)), BELOW_IMAGE)
         ax.set(xlabel="lag (steps before the last)", ylabel="channel")
         self.colorbar_ = ax.figure.colorbar(self.image_, ax=ax, label="decrease of the score")
 
@@ -178,8 +180,8 @@ def _error_bars(ax: Axes) -> dict[str, Any]:
     return {"ecolor": ink(ax), "capsize": 3, "error_kw": {"elinewidth": 1}}
 
 
-def _label_lags(ax: Axes, lags: Any, places: Any) -> None:
+def _label_lags(ax: Axes, lags: Any, places: Any, n_characters: int) -> None:
     """A label a block, thinned out where they would touch."""
     labels = [str(first) if first == last else f"{first}\N{EN DASH}{last}" for first, last in lags]
-    every = -(-len(labels) * (max(map(len, labels)) + 2) // CHARACTERS)
+    every = -(-len(labels) * (max(map(len, labels)) + 2) // n_characters)
     ax.set_xticks(places[::every], labels[::every])
