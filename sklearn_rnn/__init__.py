@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from sklearn_rnn.classifier import RNNClassifier
     from sklearn_rnn.export import to_onnx
     from sklearn_rnn.forecaster import RNNForecaster
+    from sklearn_rnn.inspection import channel_importance
     from sklearn_rnn.persistence import load, save
+    from sklearn_rnn.plots import BacktestDisplay, ForecastDisplay, HistoryDisplay, ImportanceDisplay
     from sklearn_rnn.regressor import RNNRegressor
+    from sklearn_rnn.search import search_space
     from sklearn_rnn.sequences import Sequences, as_sequences
     from sklearn_rnn.splits import WindowSplit
     from sklearn_rnn.text import SequenceVectorizer
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
 
 # Where each public name is defined.
 _MODULES = {
+    "BacktestDisplay": "plots",
+    "ForecastDisplay": "plots",
+    "HistoryDisplay": "plots",
+    "ImportanceDisplay": "plots",
     "RNNClassifier": "classifier",
     "RNNForecaster": "forecaster",
     "RNNRegressor": "regressor",
@@ -31,12 +38,18 @@ _MODULES = {
     "SlidingWindow": "windows",
     "WindowSplit": "splits",
     "as_sequences": "sequences",
+    "channel_importance": "inspection",
     "load": "persistence",
     "save": "persistence",
+    "search_space": "search",
     "to_onnx": "export",
 }
 
 __all__ = [
+    "BacktestDisplay",
+    "ForecastDisplay",
+    "HistoryDisplay",
+    "ImportanceDisplay",
     "RNNClassifier",
     "RNNForecaster",
     "RNNRegressor",
@@ -45,8 +58,10 @@ __all__ = [
     "SlidingWindow",
     "WindowSplit",
     "as_sequences",
+    "channel_importance",
     "load",
     "save",
+    "search_space",
     "to_onnx",
 ]
 

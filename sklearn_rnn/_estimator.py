@@ -5,23 +5,26 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import _fit_context
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_rnn._batches import SequenceDataset
+from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._device import limited_threads, resolve_device, seeded
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator, unchanged_on_error
 from sklearn_rnn._parameters import check_shared_parameters
 from sklearn_rnn._statistics import channel_statistics
 from sklearn_rnn._targets import with_values
-from sklearn_rnn._training import SequenceNet, fit_net, predict_net
+from sklearn_rnn._training import fit_net, predict_net
 from sklearn_rnn._validation import (
     channel_positions,
     check_codes_exact,
@@ -41,6 +44,7 @@ class RecurrentEstimator(NetEstimator):
     n_steps_in_: int
     feature_names_in_: NDArray
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
         X: Any,
@@ -75,10 +79,12 @@ class RecurrentEstimator(NetEstimator):
         ValueError, TypeError
             If a parameter or the data is unfit; the estimator is then as it was before the call.
         """
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        task = FitTask(self, X=X, y=y, metadata=metadata)
         with unchanged_on_error(self):
-            self._validate_params()
             resume = self.warm_start and self.__sklearn_is_fitted__()
-            self._train(X, y, sample_weight, (X_val, y_val), resume=resume, knows_targets=resume)
+            self._train(X, y, sample_weight, (X_val, y_val), resume=resume, knows_targets=resume, task=task)
+            task.end()
         return self
 
     def _fit_one_pass(self, X: Any, y: Any, sample_weight: ArrayLike | None, classes: ArrayLike | None = None) -> None:
@@ -100,6 +106,7 @@ class RecurrentEstimator(NetEstimator):
         resume: bool,
         knows_targets: bool,
         one_pass: bool = False,
+        task: FitTask | None = None,
     ) -> None:
         check_shared_parameters(self)
         device = resolve_device(self.device)
@@ -123,11 +130,21 @@ class RecurrentEstimator(NetEstimator):
             module, criterion, optimizer_state = self._start(sequences, targets, weights, resume)
             train = self._make_dataset(module, sequences, targets, weights, device)
             valid = None if held_out is None else self._make_dataset(module, *held_out, device)
+            self._remember_length(sequences, resume)
+            if task is not None:
+                task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
             with limited_threads(self.n_threads, module.recurrent, device):
                 net, best_epoch = fit_net(
-                    module, criterion, train, valid, settings, seed=seed, optimizer_state=optimizer_state
+                    module,
+                    criterion,
+                    train,
+                    valid,
+                    settings,
+                    seed=seed,
+                    optimizer_state=optimizer_state,
+                    observers=[] if task is None else [task],
                 )
-        self._store(net, best_epoch, sequences, device, resume)
+        self._store_training(net, best_epoch, device, resume)
 
     def _start(
         self, sequences: Sequences, targets: Any, weights: NDArray | None, resume: bool
@@ -175,8 +192,7 @@ class RecurrentEstimator(NetEstimator):
         relative = None if weights is None else torch.from_numpy(weights / weights.mean()).to(dtype)
         return SequenceDataset(sequences, scaled, relative, device=device)
 
-    def _store(self, net: SequenceNet, best_epoch: int, sequences: Sequences, device: str, resume: bool) -> None:
-        self._store_training(net, best_epoch, device, resume)
+    def _remember_length(self, sequences: Sequences, resume: bool) -> None:
         longest = sequences.shape[1]
         self.n_steps_in_ = max(longest, self.n_steps_in_) if resume else longest
 

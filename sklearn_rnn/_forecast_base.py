@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import conformal_shifts, with_shifts
 from sklearn_rnn._device import limited_threads, resolve_device, seeded
 from sklearn_rnn._forecast_data import (
@@ -35,7 +37,7 @@ from sklearn_rnn._panel import (
     read_history,
     sort_rows,
 )
-from sklearn_rnn._rows import Rows, as_names, earlier_rows, joined, last_rows_of_groups, spacings
+from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups, spacings
 from sklearn_rnn._statistics import channel_statistics
 from sklearn_rnn._training import fit_net, predict_forecasts
 from sklearn_rnn.nets import ForecastNet
@@ -68,8 +70,7 @@ class BaseForecaster(NetEstimator):
 
     def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """X as a DataFrame; whether its index may be one of times is learned or checked."""
-        if isinstance(X, pd.Series):
-            X = X.to_frame()
+        X = X.to_frame() if isinstance(X, pd.Series) else as_pandas(X)
         has_index = isinstance(X, pd.DataFrame)
         if not has_index:
             X = np.asarray(X)
@@ -124,6 +125,12 @@ class BaseForecaster(NetEstimator):
         check_static(rows, self._roles)
         return rows, np.cumsum(rows.sizes()) - n_new
 
+    def _rows_up_to(self, X: Any) -> Rows:
+        """The sorted rows that a forecast follows: those remembered, or X with those before it."""
+        if X is None:
+            return self._remembered
+        return self._read_new(self._as_frame(X, reset=False), follow=False)[0]
+
     @property
     def _remembered(self) -> Rows:
         return Rows(self._last_values, self._last_groups, self._last_labels, self._last_times)
@@ -177,7 +184,7 @@ class BaseForecaster(NetEstimator):
                 f"and {self.horizon} to compare with. Pass more rows, or lower horizon."
             )
 
-    def _train(self, rows: Rows, resume: bool) -> None:
+    def _train(self, rows: Rows, resume: bool, task: FitTask) -> None:
         device = resolve_device(self.device)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         runs = bounds_of_runs(rows, self._frequency.max_gap)
@@ -194,8 +201,12 @@ class BaseForecaster(NetEstimator):
             data = self._dataset(module, train, device)
             held_out = None if valid is None else self._dataset(module, valid, device)
             settings = self._settings(data.samples_an_epoch, stop_early, device, one_pass=False)
+            self._shifts: NDArray[np.float64] | None = None
+            task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
             with limited_threads(self.n_threads, module.recurrent, device):
-                net, best = fit_net(module, criterion, data, held_out, settings, seed=seed, optimizer_state=state)
+                net, best = fit_net(
+                    module, criterion, data, held_out, settings, seed=seed, optimizer_state=state, observers=[task]
+                )
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)
 
@@ -294,7 +305,6 @@ class BaseForecaster(NetEstimator):
 
     def _judge(self, rows: Rows, first_rows: NDArray, valid: Sequences | None) -> None:
         """Conformal shifts from the held-out rows, and how the model does there beside naive forecasts."""
-        self._shifts = None
         self.skill_ = None
         if valid is None or len(valid) == 0:
             return

@@ -14,6 +14,7 @@ from sklearn_rnn._panel import Roles
 from sklearn_rnn._rows import Rows
 
 MEDIAN = 0.5
+STEP = "step"  # the index of a table without times
 
 
 def column_names(roles: Roles, quantiles: Sequence[float] | None) -> list[Hashable]:
@@ -45,7 +46,7 @@ def coming_table(
     table = pd.DataFrame(forecast_columns(forecasts, quantiles), columns=column_names(roles, quantiles))
     if coming.times is None:
         counts = pd.Series(coming.groups).groupby(coming.groups).cumcount() + 1
-        table.index = pd.Index(counts, name="step")
+        table.index = pd.Index(counts, name=STEP)
     elif roles.time is None:
         table.index = frequency.as_index(coming.times)
     else:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from sklearn_rnn._callbacks import CallbackSupportMixin
 from sklearn_rnn._device import resolve_device
 from sklearn_rnn._training import SequenceNet, TrainingSettings, freeze_net, restore_net
 
@@ -17,10 +18,13 @@ EARLY_STOPPING_SAMPLES = 1_000
 UPDATES = 2_000
 
 
-class NetEstimator(BaseEstimator):
+class NetEstimator(CallbackSupportMixin, BaseEstimator):
     """An estimator with a net, whose parameters of training and machine have the shared names."""
 
     _history: dict[str, list]
+    best_epoch_: int
+    n_iter_: int
+    device_: str
     _updates = UPDATES
     _epochs = (10, 200)
 
@@ -46,16 +50,27 @@ class NetEstimator(BaseEstimator):
         )
 
     def _store_training(self, net: SequenceNet, best_epoch: int, device: str, resume: bool) -> None:
+        for name, value in self._record_of_training(net, best_epoch, device, resume).items():
+            setattr(self, name, value)
+        self._net = net
+
+    def _fitted_so_far(self, net: SequenceNet, device: str, resume: bool) -> dict[str, Any]:
+        """What makes a copy of the estimator fitted, as if training had ended with the epoch that the net has."""
+        record = self._record_of_training(net, len(net.history), device, resume)
+        return {**record, "_frozen_net": freeze_net(net)}
+
+    def _record_of_training(self, net: SequenceNet, best_epoch: int, device: str, resume: bool) -> dict[str, Any]:
         before = self.history_ if resume else pd.DataFrame()
         history = pd.DataFrame(net.history.to_list()).drop(columns=["batches"], errors="ignore")
         history = history.rename(columns={"dur": "seconds"})
         history["epoch"] += len(before)
         history = pd.concat([before, history], ignore_index=True) if resume else history
-        self._history = {str(name): column.tolist() for name, column in history.items()}
-        self.best_epoch_ = len(before) + best_epoch
-        self.n_iter_ = len(history)
-        self.device_ = device
-        self._net = net
+        return {
+            "_history": {str(name): column.tolist() for name, column in history.items()},
+            "best_epoch_": len(before) + best_epoch,
+            "n_iter_": len(history),
+            "device_": device,
+        }
 
     @property
     def history_(self) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn_rnn._frequency import Frequency
 from sklearn_rnn._rows import (
     Rows,
+    as_pandas,
     check_has_columns,
     check_no_duplicate,
     check_no_infinity,
@@ -209,8 +210,9 @@ def _known_values(
             f"The model knows {list(roles.known)} in advance. Pass them for the next {horizon} rows of each group as "
             "predict(future=...)."
         )
+    future = as_pandas(future)
     if not isinstance(future, pd.DataFrame):
-        raise TypeError(f"future is a {type(future).__name__}, but must be a pandas DataFrame.")
+        raise TypeError(f"future is a {type(future).__name__}, but must be a DataFrame.")
     needed = [*([] if roles.time is None else [roles.time]), *roles.group, *roles.known]
     absent = [name for name in needed if name not in future.columns]
     if absent:

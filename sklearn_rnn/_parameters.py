@@ -108,7 +108,8 @@ n_iter_no_change : int, default=10
     warm_start : bool, default=False
         Whether `fit` goes on from the weights and scaling of the last fit.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training, as skorch documents them.
+        Called during training, as skorch documents them. scikit-learn's own ones (from its version 1.9 on) are set with
+        `set_callbacks`; each epoch is a task to them.
     device : str, default="auto"
         "auto" takes cuda, then mps, then cpu; or "cpu", "cuda", "cuda:1", "mps".
     dtype : {"float32", "float64"}, default="float32"
@@ -121,7 +122,8 @@ n_iter_no_change : int, default=10
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, shuffling, dropout and held-out samples. The same int gives the same bits on a CPU.
     verbose : int, default=0
-        With 1 or more a line is printed each epoch."""
+        1 shows a bar with epochs, losses, the best epoch and the time left; where the output is no terminal or
+        notebook, a line every half minute and one at the end. 2 prints a table, a line each epoch."""
 
 _ATTRIBUTES = """\
 net_ : skorch.NeuralNet

@@ -167,6 +167,14 @@ def channel_positions(X: pd.DataFrame, time: Hashable | None, group: Sequence[Ha
     return [position for position, name in enumerate(X.columns) if name != time and name not in group]
 
 
+def as_pandas(X: Any) -> Any:
+    """A table of another library, such as polars, as a DataFrame whose index tells no times; all else as it is."""
+    if isinstance(X, (pd.DataFrame, pd.Series)) or not (hasattr(X, "to_pandas") and hasattr(X, "columns")):
+        return X
+    frame = X.to_pandas()
+    return frame.set_axis(np.full(len(frame), "", dtype=object))
+
+
 def as_names(group: Any) -> list[Hashable]:
     """A name, several or none as a list of names."""
     if group is None:
@@ -181,8 +189,7 @@ def check_has_columns(X: Any, time: Hashable | None, group: Sequence[Hashable]) 
         return
     if not isinstance(X, pd.DataFrame):
         raise ValueError(
-            f"X is a {type(X).__name__}, but only a pandas DataFrame has the columns {named}. Pass one, or name no "
-            "columns."
+            f"X is a {type(X).__name__}, but only a DataFrame has the columns {named}. Pass one, or name no columns."
         )
     absent = [name for name in named if name not in X.columns]
     if absent:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from sklearn_rnn._batches import Batches, SequenceDataset, prediction_batches
 from sklearn_rnn._losses import Criterion
+from sklearn_rnn._progress import show_progress
 from sklearn_rnn.nets import ForecastNet, RecurrentNet
 from sklearn_rnn.nets.pooling import valid_steps
 from sklearn_rnn.sequences import Sequences
@@ -177,7 +179,7 @@ class RecordLearningRate(Callback):
 
 
 class BestEpoch(Callback):
-    """Stop when the validation loss no longer improves, and bring the best epoch's weights back from memory."""
+    """Tell when the validation loss no longer improves, and bring the best epoch's weights back from memory."""
 
     def __init__(self, patience: int, tol: float) -> None:
         self.patience, self.tol = patience, tol
@@ -194,12 +196,40 @@ class BestEpoch(Callback):
             self.last_improvement_, self.n_stale_ = loss, 0
         else:
             self.n_stale_ += 1
-        if self.n_stale_ >= self.patience:
-            raise KeyboardInterrupt  # skorch's way to end training
+
+    @property
+    def stops(self) -> bool:
+        return self.n_stale_ >= self.patience
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         net.module_.load_state_dict(self.best_weights_)
         del self.best_weights_
+
+
+class Observer(Protocol):
+    """Who is told of each epoch."""
+
+    def begin_epoch(self) -> None:
+        """An epoch begins."""
+
+    def end_epoch(self, net: Any) -> bool:
+        """Whether training is to end."""
+
+
+class Tell(Callback):
+    """Tells observers of each epoch after all else, and ends training where one of them or the best epoch says so."""
+
+    def __init__(self, observers: Sequence[Observer], best: BestEpoch | None) -> None:
+        self.observers, self.best = observers, best
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        for observer in self.observers:
+            observer.begin_epoch()
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        stops = [observer.end_epoch(net) for observer in self.observers]
+        if any(stops) or (self.best is not None and self.best.stops):
+            raise KeyboardInterrupt  # skorch's way to end training
 
 
 def fit_net(
@@ -211,8 +241,9 @@ def fit_net(
     *,
     seed: int,
     optimizer_state: dict | None = None,
+    observers: Sequence[Observer] = (),
 ) -> tuple[SequenceNet, int]:
-    """Train the module in place.
+    """Train the module in place, and show how it goes.
 
     Returns
     -------
@@ -220,7 +251,27 @@ def fit_net(
     best_epoch : int
         The epoch whose weights the module has, counted from 1.
     """
-    best = BestEpoch(settings.n_iter_no_change, settings.tol)
+    best = BestEpoch(settings.n_iter_no_change, settings.tol) if settings.stop_early else None
+    with ExitStack() as stack:
+        if settings.verbose == 1:
+            observers = [*observers, stack.enter_context(closing(show_progress(settings.max_epochs)))]
+        callbacks = _make_callbacks(settings, best, observers, has_valid=valid is not None)
+        net = _make_net(module, criterion, valid, callbacks, settings, seed)
+        if optimizer_state is not None:  # its moments, not its learning rate
+            net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": optimizer_state})
+        net.partial_fit(train)
+    module.eval()
+    return net, len(net.history) if best is None else best.best_epoch_
+
+
+def _make_net(
+    module: RecurrentNet | ForecastNet,
+    criterion: Criterion,
+    valid: SequenceDataset | None,
+    callbacks: list[Any],
+    settings: TrainingSettings,
+    seed: int,
+) -> SequenceNet:
     optimizer = OPTIMIZERS.get(settings.optimizer, settings.optimizer)  # type: ignore[arg-type]
     options = {"optimizer__fused": True} if optimizer in _FUSED_OPTIMIZERS and settings.device != "mps" else {}
     net = SequenceNet(
@@ -232,24 +283,21 @@ def fit_net(
         batch_size=settings.batch_size,
         max_epochs=settings.max_epochs,
         train_split=None if valid is None else predefined_split(valid),
-        callbacks=_make_callbacks(settings, best, has_valid=valid is not None),
+        callbacks=callbacks,
         device=settings.device,
-        verbose=settings.verbose,
+        verbose=settings.verbose > 1,
         gradient_clip=settings.gradient_clip,
         schedule=settings.schedule,
         generator=torch.Generator().manual_seed(seed),
         record_batches=bool(settings.callbacks),
         **options,
     )
-    net.initialize()
-    if optimizer_state is not None:  # its moments, not its learning rate
-        net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": optimizer_state})
-    net.partial_fit(train)
-    module.eval()
-    return net, best.best_epoch_ if settings.stop_early else len(net.history)
+    return net.initialize()
 
 
-def _make_callbacks(settings: TrainingSettings, best: BestEpoch, has_valid: bool) -> list[Any]:
+def _make_callbacks(
+    settings: TrainingSettings, best: BestEpoch | None, observers: Sequence[Observer], has_valid: bool
+) -> list[Any]:
     callbacks: list[Any] = [RecordLearningRate(), *settings.callbacks]
     if settings.schedule == "plateau":
         callbacks.append(
@@ -261,11 +309,11 @@ def _make_callbacks(settings: TrainingSettings, best: BestEpoch, has_valid: bool
                 event_name=None,
             )
         )
-    if settings.verbose:
+    if settings.verbose > 1:
         callbacks.append(PrintLog())
-    if settings.stop_early:
+    if best is not None:
         callbacks.append(best)
-    return callbacks
+    return [*callbacks, Tell(observers, best)]
 
 
 def freeze_net(net: SequenceNet) -> dict[str, Any]:

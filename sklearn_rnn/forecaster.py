@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._forecast_origins import OriginForecaster
 from sklearn_rnn._forecast_tables import backtest_table, coming_table, forecast_columns, summarise
 from sklearn_rnn._net_estimator import unchanged_on_error
@@ -233,13 +235,15 @@ class RNNForecaster(OriginForecaster):
         self.random_state = random_state
         self.verbose = verbose
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: pd.DataFrame | ArrayLike, y: None = None) -> RNNForecaster:
         """Train on a table of the past.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_rows, n_columns) or (n_rows,)
-            One row for each time, or each group and time, in any order. NaN is a missing value.
+            One row for each time, or each group and time, in any order. NaN is a missing value. A table of another
+            library, such as polars, is read by its `to_pandas`; it has no index, so name its times with `time`.
         y : None
             Ignored: the targets are columns of X.
 
@@ -248,14 +252,15 @@ class RNNForecaster(OriginForecaster):
         self
             A parameter or data that are unfit raise ValueError or TypeError and leave it as it was.
         """
+        task = FitTask(self, X=X, y=y)
         with unchanged_on_error(self):
-            self._validate_params()
             self._check_parameters()
             frame = self._as_frame(X, reset=True)
             resume = self.warm_start and self.__sklearn_is_fitted__()
             rows = self._start_fit(frame, resume)
-            self._train(rows, resume)
             self._remember(rows)
+            self._train(rows, resume, task)
+            task.end()
         return self
 
     def predict(
@@ -284,10 +289,7 @@ class RNNForecaster(OriginForecaster):
             If columns are absent, times are of another kind than in `fit`, or `future` lacks a row or a value.
         """
         check_is_fitted(self)
-        history = self._remembered
-        if X is not None:
-            history, _ = self._read_new(self._as_frame(X, reset=False), follow=False)
-        history = last_rows_of_groups(history, None, max(self.n_steps_, self.season_))
+        history = last_rows_of_groups(self._rows_up_to(X), None, max(self.n_steps_, self.season_))
         coming = rows_after(history, self.horizon, self._roles, self._frequency, future)
         windows = self._last_windows(history, sort_rows(joined(history, coming), self._frequency.kind))
         forecasts = self._forecast(windows)

@@ -14,7 +14,7 @@ from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import _num_samples
 
-from sklearn_rnn._rows import check_has_columns
+from sklearn_rnn._rows import as_pandas, check_has_columns
 from sklearn_rnn._times import read_times
 
 
@@ -157,5 +157,6 @@ def _moments(X: Any, time: str | None) -> NDArray[np.intp]:
     """The rank in time of each row, of shape (n_rows,); rows of the same time share one."""
     if time is None:
         return np.arange(_num_samples(X))
+    X = as_pandas(X)
     check_has_columns(X, time, [])
     return np.unique(read_times(X[time], f"time {time!r}").numbers, return_inverse=True)[1]

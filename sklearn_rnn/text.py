@@ -14,12 +14,15 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._callbacks import CallbackSupportMixin, FitTask
 from sklearn_rnn.sequences import Sequences
 
 UNKNOWN = "<unknown>"
 
 
-class SequenceVectorizer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class SequenceVectorizer(  # type: ignore[call-arg]
+    CallbackSupportMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Turn texts into sequences of token codes, one channel, for the estimators to embed.
 
     Tokens and vocabulary are CountVectorizer's: the parameters but `max_length` are its own, with its meaning. Tokens
@@ -123,10 +126,13 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         ValueError
             If the vocabulary is empty.
         """
+        task = FitTask(self, X=raw_documents, y=y)
+        task.begin()
         documents = self._check_documents(raw_documents)
         tokens = self._make_counter().fit(documents).get_feature_names_out()
         self.tokens_ = np.array([UNKNOWN, *tokens], dtype=object)
         self.vocabulary_ = {token: code for code, token in enumerate(tokens, start=1)}
+        task.end()
         return self
 
     def transform(self, raw_documents: Iterable) -> Sequences:

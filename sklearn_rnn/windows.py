@@ -17,9 +17,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
+from sklearn_rnn._callbacks import CallbackSupportMixin, FitTask
 from sklearn_rnn._rows import (
     Rows,
     as_names,
+    as_pandas,
     categories_of,
     channel_positions,
     check_has_columns,
@@ -106,7 +108,7 @@ def _makes_lags(transformer: SlidingWindow) -> bool:
     return True
 
 
-class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """Turn each row of a time series into the sequence of the rows up to and including it.
 
     A window has at most `n_steps` rows, the first rows of a series have shorter ones, and there are as many windows as
@@ -194,7 +196,8 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_rows, n_columns)
-            One row per time. Channels are numbers, NaN being a missing value.
+            One row per time. Channels are numbers, NaN being a missing value. A table of another library, such as
+            polars, is read by its `to_pandas`; having no index, it has no times but those of the column `time`.
         y : None
             Ignored.
 
@@ -209,6 +212,9 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             If no group has `n_steps` rows; a column is absent or no number; a time or a group is missing; a time
             occurs twice in a group; a channel is infinite; or `max_gap` does not fit the times.
         """
+        task = FitTask(self, X=X, y=y)
+        task.begin()
+        X = as_pandas(X)
         rows, times = self._read(X, reset=True)
         self._check_n_steps(rows)
         order = sorted_order(rows.groups, rows.times)
@@ -221,6 +227,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         if isinstance(X, pd.DataFrame):
             self._channels = channel_positions(X, self.time, as_names(self.group))
             self._channel_names = [str(X.columns[channel]) for channel in self._channels]
+        task.end()
         return self
 
     def transform(self, X: ArrayLike | pd.DataFrame) -> Sequences | NDArray[np.float32]:
@@ -260,6 +267,23 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             As in `transform`.
         """
         return self.fit(X)._make_windows(X, "never")
+
+    def set_output(self, *, transform: str | None = None) -> SlidingWindow:
+        """Choose the container of lag features; sequences stay as they are.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            As in scikit-learn; None changes nothing.
+
+        Returns
+        -------
+        SlidingWindow
+            Itself.
+        """
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
 
     @available_if(_makes_lags)
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray:
@@ -324,7 +348,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         return joined(history, rows)
 
     def _make_windows(self, X: Any, context: str) -> Sequences | NDArray[np.float32]:
-        new, times = self._read(X, reset=False)
+        new, times = self._read(as_pandas(X), reset=False)
         new = self._with_comparable_times(new, times)
         rows = self._with_context(new, context)
         order, starts, lengths = window_bounds(

@@ -17,6 +17,7 @@ FLOORS = {
     "export": 4,
     "plots": 4,
     "inspection": 4,
+    "search": 4,
     "regressor": 3,
     "classifier": 3,
     "forecaster": 3,
@@ -27,6 +28,7 @@ FLOORS = {
     "_parameters": 2,
     "_onnx": 1,
     "_training": 1,
+    "_progress": 1,
     "_batches": 1,
     "_losses": 1,
     "_targets": 1,
@@ -47,9 +49,16 @@ FLOORS = {
     "_rows": 0,
     "_plain_values": 0,
     "_files": 0,
+    "_callbacks": 0,
 }
 # The only modules that may import a library, and the only libraries that a module may import.
-DOORS = {"skorch": {"_training"}, "matplotlib": {"plots"}, "skops": {"persistence"}, "onnx": {"_onnx"}}
+DOORS = {
+    "skorch": {"_training"},
+    "tqdm": {"_progress"},
+    "matplotlib": {"plots"},
+    "skops": {"persistence"},
+    "onnx": {"_onnx"},
+}
 DIETS = {"nets": {"torch", "numpy", "numba", "llvmlite"}, "sequences": {"numpy"}}
 
 

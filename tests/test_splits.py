@@ -130,7 +130,7 @@ def test_groups_are_ignored_with_a_warning():
         ),
         (WindowSplit(8, test_size=4, time="date"), panel(), "need at least 34 distinct times, but X has 30"),
         (WindowSplit(time="day"), panel(), r"X has no column 'day'. Its columns are \['date', 'shop', 'sold'\]"),
-        (WindowSplit(time="date"), np.zeros(30), r"X is a ndarray, but only a pandas DataFrame has the columns"),
+        (WindowSplit(time="date"), np.zeros(30), r"X is a ndarray, but only a DataFrame has the columns"),
         (WindowSplit(time="shop"), panel(), "time 'shop' is .*pd.to_datetime"),
         (WindowSplit(0), np.zeros(9), "'n_splits' parameter of WindowSplit must be"),
         (WindowSplit(horizon=-1), np.zeros(9), "'horizon' parameter"),

@@ -15,6 +15,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_rnn import Sequences, SlidingWindow
@@ -393,10 +394,17 @@ def test_lag_features_feed_other_regressors_under_pandas_output(regressor):
         assert model.predict(X).shape == (40,)
 
 
-def test_windows_stay_sequences_in_a_pipeline_under_pandas_output():
+def test_under_pandas_output_lag_features_are_a_table_and_windows_stay_sequences():
+    X = hourly(9)
+    lags = SlidingWindow(3, flatten=True).fit(X)
+    expected = pd.DataFrame(lags.transform(X), index=X.index, columns=lags.get_feature_names_out())
     with config_context(transform_output="pandas"):
-        assert isinstance(make_pipeline(SlidingWindow(3)).fit_transform(hourly(9)), Sequences)
-        assert isinstance(make_pipeline(SlidingWindow(3, flatten=True)).fit_transform(hourly(9)), np.ndarray)
+        assert isinstance(make_pipeline(SlidingWindow(3)).fit_transform(X), Sequences)
+        pd.testing.assert_frame_equal(make_pipeline(SlidingWindow(3, flatten=True)).fit_transform(X), expected)
+    chosen = make_pipeline(StandardScaler(with_mean=False, with_std=False), SlidingWindow(3, flatten=True))
+    pd.testing.assert_frame_equal(chosen.set_output(transform="pandas").fit_transform(X), expected)
+    assert isinstance(chosen.set_params(slidingwindow__flatten=False).set_output(transform="pandas")[1], SlidingWindow)
+    assert isinstance(chosen.fit_transform(X), Sequences)
 
 
 @pytest.mark.parametrize("copy", [clone, lambda window: pickle.loads(pickle.dumps(window.fit(hourly(9))))])
@@ -420,7 +428,7 @@ FRAME = pd.DataFrame(
         (SlidingWindow(3, time="date", group="shop"), FRAME, "n_steps is 3, but the longest group has 2 rows"),
         (SlidingWindow(2, time="day"), FRAME, r"X has no column 'day'. Its columns are \['date', 'shop', 'sold'\]"),
         (SlidingWindow(2, group=["shop", "item"]), FRAME, "X has no column 'item'"),
-        (SlidingWindow(2, time="date"), np.zeros((3, 1)), r"X is a ndarray, but only a pandas DataFrame has .*'date'"),
+        (SlidingWindow(2, time="date"), np.zeros((3, 1)), r"X is a ndarray, but only a DataFrame has .*'date'"),
         (SlidingWindow(2, time="date"), FRAME, r"Column 'shop' is .*Name it with time= or group="),
         (SlidingWindow(2, group="shop"), FRAME, r"Column 'date' is datetime64"),
         (SlidingWindow(2, time="date"), FRAME[["date"]], "minimum of 1 is required"),

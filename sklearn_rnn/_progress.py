@@ -1,0 +1,92 @@
+"""How training goes, for the user who waits: a bar in a terminal or notebook, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+BETWEEN_LINES = 30  # seconds
+BAR = "epoch {n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}{postfix}"
+
+
+class Progress:
+    """Keeps the losses of the last and of the best epoch; how they are shown is a matter of the subclass."""
+
+    def __init__(self, n_epochs: int) -> None:
+        self.n_epochs, self.n_done = n_epochs, 0
+        self.losses = ""
+        self._best: tuple[float, int] | None = None
+
+    def begin_epoch(self) -> None:
+        """Nothing is known yet."""
+
+    def end_epoch(self, net: Any) -> bool:
+        """Take note of an epoch's losses; training goes on."""
+        record = net.history[-1]
+        self.n_done += 1
+        if "valid_loss" in record:
+            self._best = min((record["valid_loss"], self.n_done), self._best or (float("inf"), 0))
+        self.losses = describe_losses(record, self._best)
+        self.show()
+        return False
+
+    def show(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+class Bar(Progress):
+    """A bar that moves in its place: of tqdm, so that in a notebook it is a widget."""
+
+    def __init__(self, n_epochs: int, tqdm: type) -> None:
+        super().__init__(n_epochs)
+        self.bar = tqdm(total=n_epochs, file=sys.stdout, bar_format=BAR, dynamic_ncols=True)
+
+    def show(self) -> None:
+        self.bar.set_postfix_str(self.losses, refresh=False)
+        self.bar.update()
+
+    def close(self) -> None:
+        self.bar.total = self.n_done  # training that stopped early is done, too
+        self.bar.refresh()
+        self.bar.close()
+
+
+class Lines(Progress):
+    """Whole lines, at most one every half minute, and one at the end."""
+
+    def __init__(self, n_epochs: int) -> None:
+        super().__init__(n_epochs)
+        self.began = self.printed = time.monotonic()
+
+    def show(self) -> None:
+        now = time.monotonic()
+        if now - self.printed >= BETWEEN_LINES and self.n_done < self.n_epochs:
+            self.printed = now
+            left = (now - self.began) / self.n_done * (self.n_epochs - self.n_done)
+            print(f"epoch {self.n_done} of {self.n_epochs}: {self.losses}; at most {left:.0f} s left", flush=True)
+
+    def close(self) -> None:
+        if self.n_done:
+            seconds = time.monotonic() - self.began
+            print(f"{self.n_done} epochs in {seconds:.0f} s: {self.losses}", flush=True)
+
+
+def show_progress(n_epochs: int) -> Progress:
+    """A bar where one can be drawn in its place, lines elsewhere."""
+    from tqdm.auto import tqdm  # warns in a notebook without widgets, which only matters where a bar is wanted
+
+    is_widget = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
+    return Bar(n_epochs, tqdm) if is_widget or sys.stdout.isatty() else Lines(n_epochs)
+
+
+def describe_losses(record: Mapping[str, Any], best: tuple[float, int] | None) -> str:
+    """The losses of an epoch, and the best validation loss so far with its epoch."""
+    losses = f"loss {record['train_loss']:#.4g}"
+    if best is None:
+        return losses
+    return f"{losses}, valid {record['valid_loss']:#.4g}, best {best[0]:#.4g} (epoch {best[1]})"

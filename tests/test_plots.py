@@ -1,0 +1,396 @@
+"""The displays: what they draw is what the model says, on any background, and they refuse what they cannot draw."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.inspection import permutation_importance
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+
+from sklearn_rnn import (
+    BacktestDisplay,
+    ForecastDisplay,
+    HistoryDisplay,
+    ImportanceDisplay,
+    RNNClassifier,
+    RNNForecaster,
+    RNNRegressor,
+    SlidingWindow,
+    channel_importance,
+)
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.colors import same_color  # noqa: E402
+from matplotlib.dates import ConciseDateFormatter  # noqa: E402
+
+TINY = {"hidden_size": 4, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu"}
+COLUMNS = ["target", "origin", "step", "time", "actual", "forecast", "scale"]
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays_open():
+    yield
+    plt.close("all")
+
+
+def hours(n_rows=120, **index):
+    times = pd.date_range("2024-03-20", periods=n_rows, freq="h", name="time", **index)
+    rng = np.random.default_rng(0)
+    load = np.sin(np.arange(n_rows) * np.pi / 12) + 0.1 * rng.normal(size=n_rows)
+    return pd.DataFrame({"load": load, "heat": 100 * load + 500}, index=times)
+
+
+def stores(n_stores, n_rows=60):
+    days = np.arange(n_rows)
+    parts = [
+        pd.DataFrame({"day": pd.date_range("2024-01-01", periods=n_rows), "store": i, "sales": np.sin(days + i)})
+        for i in range(n_stores)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def forecaster():
+    return RNNForecaster("load", 6, quantiles=(0.05, 0.25, 0.75, 0.95), early_stopping=True, **TINY).fit(hours()[:100])
+
+
+@pytest.fixture(scope="module")
+def of_two():
+    return RNNForecaster(["load", "heat"], 3, **TINY).fit(hours()[:90])
+
+
+@pytest.fixture(scope="module")
+def of_stores():
+    return RNNForecaster("sales", 4, time="day", group="store", **TINY).fit(stores(11, 40))
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    X = np.random.default_rng(0).normal(size=(60, 5, 2))
+    return RNNRegressor(early_stopping=True, **TINY).fit(X, X[:, -1, 1]), X, X[:, -1, 1]
+
+
+def drawn(line):
+    return np.asarray(line.get_xdata()), np.asarray(line.get_ydata(), dtype=float)
+
+
+# History --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_history_is_drawn_epoch_by_epoch_and_its_best_epoch_marked(regressor):
+    model = regressor[0]
+    display = HistoryDisplay.from_estimator(model)
+    for line, column in ((display.line_, "train_loss"), (display.valid_line_, "valid_loss")):
+        np.testing.assert_array_equal(drawn(line), model.history_[["epoch", column]].to_numpy().T)
+    best = model.history_["valid_loss"].min()
+    np.testing.assert_array_equal(np.ravel(drawn(display.best_)), [model.best_epoch_, best])
+    assert display.ax_.get_ylabel() == "squared error of the standardised target"
+    assert display.figure_ is display.ax_.figure
+
+
+def test_a_pipeline_and_a_search_show_the_training_of_what_they_end_in():
+    X, y = hours()[["load"]].to_numpy(), hours()["heat"]
+    pipeline = make_pipeline(SlidingWindow(4), RNNRegressor(**TINY)).fit(X, y)
+    search = GridSearchCV(pipeline, {"slidingwindow__n_steps": [2, 3]}, cv=KFold(2)).fit(X, y)
+    for model, fitted in ((pipeline, pipeline[-1]), (search, search.best_estimator_[-1])):
+        line = HistoryDisplay.from_estimator(model).line_
+        np.testing.assert_array_equal(drawn(line)[1], fitted.history_["train_loss"])
+
+
+def test_without_validation_data_only_the_training_is_drawn():
+    model = RNNClassifier(early_stopping=False, **TINY).fit(np.eye(12), np.arange(12) % 2)
+    display = HistoryDisplay.from_estimator(model)
+    assert display.valid_line_ is None
+    assert display.best_ is None
+    assert len(display.ax_.lines) == 1
+    assert display.ax_.get_ylabel() == "cross entropy"
+
+
+def test_two_models_are_drawn_over_each_other_in_colours_of_their_own(regressor):
+    first = HistoryDisplay.from_estimator(regressor[0], name="GRU")
+    second = HistoryDisplay.from_history(regressor[0].history_ * 2, name="other", ax=first.ax_)
+    assert second.ax_ is first.ax_
+    assert len({line.get_color() for line in (first.line_, second.line_, first.valid_line_, second.valid_line_)}) == 4
+    labels = [text.get_text() for text in first.ax_.get_legend().get_texts()]
+    assert {"GRU: training", "other: training"} < set(labels)
+
+
+# Forecasts ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_forecast_stands_between_its_history_and_what_came(forecaster):
+    df = hours()
+    display = ForecastDisplay.from_estimator(forecaster, actual=df)
+    forecast = forecaster.predict()
+    times, values = drawn(display.line_)
+    np.testing.assert_array_equal(values, forecast["load"])
+    assert (times == forecast.index.to_numpy()).all()
+    np.testing.assert_array_equal(drawn(display.actual_lines_[0])[1], df["load"][100:106])
+    np.testing.assert_allclose(drawn(display.history_lines_[0])[1], df["load"][76:100], rtol=1e-6)
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("time", "load")
+
+
+def test_quantiles_are_bands_around_the_forecast(forecaster):
+    display = ForecastDisplay.from_estimator(forecaster)
+    forecast = forecaster.predict()
+    assert list(display.bands_[0]) == [(0.05, 0.95), (0.25, 0.75)]
+    for (low, high), band in display.bands_[0].items():
+        corners = band.get_paths()[0].vertices[:, 1]
+        assert corners.min() == forecast[f"load_q{low}"].min()
+        assert corners.max() == forecast[f"load_q{high}"].max()
+    labels = [text.get_text() for text in display.figure_.legends[0].get_texts()]
+    assert labels == ["history", "forecast", "90 % interval", "50 % interval"]
+
+
+def test_a_quantile_without_its_partner_is_a_line():
+    forecast = pd.DataFrame({"load": [1.0, 2.0], "load_q0.9": [3.0, 4.0], "load_q0.5": [1.0, 2.0]})
+    display = ForecastDisplay.from_predictions(forecast, "load")
+    assert display.bands_ == [{}]
+    assert [line.get_label() for line in display.ax_.lines] == ["forecast", "quantile 0.9"]
+    np.testing.assert_array_equal(drawn(display.ax_.lines[1])[1], [3, 4])
+
+
+def test_a_forecast_of_another_model_is_drawn_from_its_table():
+    df = hours()
+    forecast = df[["load"]][100:110] + 1
+    display = ForecastDisplay.from_predictions(forecast, "load", history=df, actual=df, n_history=30)
+    np.testing.assert_array_equal(drawn(display.line_)[1], df["load"][100:110] + 1)
+    np.testing.assert_array_equal(drawn(display.history_lines_[0])[1], df["load"][70:100])
+    np.testing.assert_array_equal(drawn(display.actual_lines_[0])[1], df["load"][100:110])
+
+
+def test_a_panel_gets_axes_side_by_side_the_first_nine_of_many(of_stores):
+    display = ForecastDisplay.from_estimator(of_stores, actual=stores(11, 44))
+    forecast = of_stores.predict()
+    assert [ax.get_title() for ax in display.axes_] == [str(i) for i in range(9)]
+    assert display.figure_.get_suptitle() == "the first 9 of 11 series"
+    for i in range(9):
+        np.testing.assert_array_equal(drawn(display.lines_[i])[1], forecast["sales"][forecast["store"] == i])
+        assert len(drawn(display.actual_lines_[i])[1]) == 4
+    assert [bool(ax.get_xlabel()) for ax in display.axes_] == [False] * 6 + [True] * 3
+    assert [bool(ax.get_ylabel()) for ax in display.axes_] == [True, False, False] * 3
+
+
+def test_chosen_groups_are_drawn_in_the_users_axes(of_stores):
+    figure, axes = plt.subplots(1, 2)
+    display = ForecastDisplay.from_estimator(of_stores, groups=[10, 3], ax=axes)
+    assert [ax.get_title() for ax in axes] == ["10", "3"]
+    assert display.figure_ is figure
+    with pytest.raises(ValueError, match="ax has 2 axes, but there are 3 series"):
+        ForecastDisplay.from_estimator(of_stores, groups=[0, 1, 2], ax=axes)
+    with pytest.raises(ValueError, match="groups is \\[12\\], but the forecast has"):
+        ForecastDisplay.from_estimator(of_stores, groups=[12])
+
+
+def test_every_target_has_its_axes(of_two):
+    display = ForecastDisplay.from_estimator(of_two, hours())
+    assert [ax.get_title() for ax in display.axes_] == ["load", "heat"]
+    np.testing.assert_array_equal(drawn(display.lines_[1])[1], of_two.predict(hours())["heat"])
+
+
+def test_dates_are_written_short_and_in_their_own_zone():
+    df = hours(tz="Asia/Tokyo")
+    display = ForecastDisplay.from_predictions(df[24:48], "load", history=df)
+    display.figure_.canvas.draw()
+    formatter = display.ax_.xaxis.get_major_formatter()
+    assert isinstance(formatter, ConciseDateFormatter)
+    first_midnight = matplotlib.dates.date2num(pd.Timestamp("2024-03-20", tz="Asia/Tokyo"))
+    assert np.isclose(np.asarray(display.ax_.xaxis.get_majorticklocs()), first_midnight).any()
+
+
+@pytest.mark.parametrize(
+    ("index", "first", "label"),
+    [
+        (pd.period_range("2024-01", periods=8, freq="M", name="month"), np.datetime64("2024-06-01"), "month"),
+        (pd.timedelta_range("0s", periods=8, freq="30min"), 2.5, "time (hours)"),
+        (pd.RangeIndex(8), 5, "time"),
+    ],
+)
+def test_times_of_every_kind_have_their_place(index, first, label):
+    table = pd.DataFrame({"load": np.arange(8.0)}, index=index)
+    display = ForecastDisplay.from_predictions(table[5:], "load", history=table)
+    display.figure_.canvas.draw()
+    assert drawn(display.line_)[0][0] == first
+    assert display.ax_.get_xlabel() == label
+
+
+def test_rows_without_times_are_counted_from_the_last_one_of_the_history():
+    values = hours()["load"].to_numpy()
+    model = RNNForecaster(0, 4, **TINY).fit(values[:100])
+    display = ForecastDisplay.from_estimator(model, actual=values[100:])
+    assert drawn(display.line_)[0].tolist() == drawn(display.actual_lines_[0])[0].tolist() == [1, 2, 3, 4]
+    np.testing.assert_array_equal(drawn(display.line_)[1], model.predict())
+    assert drawn(display.history_lines_[0])[0][-1] == 0
+    assert display.ax_.get_xlabel() == "step (0 is the last row of the history)"
+
+
+def test_the_legend_lies_outside_the_axes(forecaster):
+    display = ForecastDisplay.from_estimator(forecaster)
+    display.figure_.canvas.draw()
+    legend = display.figure_.legends[0].get_window_extent()
+    assert not legend.overlaps(display.ax_.get_tightbbox())
+
+
+# Backtests ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_error_of_a_backtest_is_drawn_step_by_step(forecaster):
+    backtest = forecaster.backtest(hours()[100:], n_origins=4, stride=2)
+    error = (backtest["forecast"] - backtest["actual"]).to_numpy().reshape(4, 6)
+    for metric, expected in (("MAE", np.abs(error).mean(axis=0)), ("RMSE", np.sqrt((error**2).mean(axis=0)))):
+        display = BacktestDisplay.from_predictions(backtest, metric=metric)
+        steps, values = drawn(display.line_)
+        assert steps.tolist() == [1, 2, 3, 4, 5, 6]
+        np.testing.assert_allclose(values, expected)
+    assert display.ax_.get_xlabel() == "steps ahead (1 step = 1 hour)"
+    assert display.ax_.get_ylabel() == "root mean squared error of load"
+
+
+def test_models_are_compared_in_the_same_axes(forecaster):
+    df = hours()[100:]
+    first = BacktestDisplay.from_estimator(forecaster, df, metric="MASE", name="GRU")
+    second = BacktestDisplay.from_estimator(forecaster, df, metric="MASE", name="again", ax=first.ax_)
+    labels = [text.get_text() for text in second.ax_.get_legend().get_texts()]
+    assert sorted(labels) == ["GRU", "again", "seasonal naive, in the past"]
+    assert first.reference_.get_ydata()[0] == 1
+    np.testing.assert_array_equal(drawn(first.line_), drawn(second.line_))
+
+
+def test_several_targets_have_a_line_each_as_they_have_units_of_their_own(of_two):
+    display = BacktestDisplay.from_estimator(of_two, hours()[90:])
+    assert [line.get_label() for line in display.lines_] == ["load", "heat"]
+    summary = of_two.backtest_summary(display.backtest, by=["target", "step"])["MAE"]
+    np.testing.assert_array_equal(drawn(display.lines_[1])[1], summary["heat"])
+
+
+def test_groups_have_a_line_each_where_asked(of_stores):
+    display = BacktestDisplay.from_estimator(of_stores, stores(2, 60), by="store", name="GRU")
+    assert [line.get_label() for line in display.lines_] == ["GRU, 0", "GRU, 1"]
+
+
+def test_coverage_is_held_against_the_intended_one(forecaster, of_two):
+    display = BacktestDisplay.from_estimator(forecaster, hours()[100:], metric="coverage")
+    assert display.reference_.get_ydata()[0] == pytest.approx(0.9)
+    with pytest.raises(ValueError, match="metric='coverage' counts .* the backtest has 0 quantiles"):
+        BacktestDisplay.from_estimator(of_two, hours()[90:], metric="coverage")
+    with pytest.raises(ValueError, match="metric is 'mae', but must be one of MAE, RMSE"):
+        BacktestDisplay.from_estimator(of_two, hours()[90:], metric="mae")
+
+
+# Importance -----------------------------------------------------------------------------------------------------------
+
+
+def test_importances_are_bars_with_their_spread_the_largest_at_the_top(regressor):
+    display = ImportanceDisplay.from_estimator(*regressor, random_state=0)
+    result = channel_importance(*regressor, random_state=0)
+    order = np.argsort(result.importances_mean)
+    assert [bar.get_width() for bar in display.bars_] == result.importances_mean[order].tolist()
+    assert [text.get_text() for text in display.ax_.get_yticklabels()] == [result.channels[i] for i in order]
+    spread = display.bars_.errorbar.lines[2][0].get_segments()
+    np.testing.assert_allclose([np.ptp(line[:, 0]) for line in spread], 2 * result.importances_std[order], atol=1e-12)
+
+
+def test_importances_of_lags_stand_where_the_lags_are(regressor):
+    display = ImportanceDisplay.from_estimator(*regressor, by="lag", block_size=2, random_state=0)
+    assert [text.get_text() for text in display.ax_.get_xticklabels()] == ["0–1", "2–3", "4"]
+    assert [bar.get_x() + bar.get_width() / 2 for bar in display.bars_] == pytest.approx([0.5, 2.5, 4])
+
+
+def test_importances_of_both_are_a_heat_map(regressor):
+    display = ImportanceDisplay.from_estimator(*regressor, by="both", random_state=0)
+    np.testing.assert_array_equal(display.image_.get_array(), display.importances.importances_mean)
+    assert display.colorbar_.ax.get_ylabel() == "decrease of the score"
+    assert display.bars_ is None
+
+
+# On any background, and what is refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_nothing_vanishes_in_the_background(style, forecaster, regressor):
+    with plt.style.context(style):
+        displays = [
+            HistoryDisplay.from_estimator(regressor[0]),
+            ForecastDisplay.from_estimator(forecaster, actual=hours()),
+            BacktestDisplay.from_estimator(forecaster, hours()[100:], metric="MASE"),
+            ImportanceDisplay.from_estimator(*regressor, random_state=0),
+        ]
+        for display in displays:
+            background = display.ax_.get_facecolor()
+            assert display.ax_.lines
+            assert not any(same_color(line.get_color(), background) for line in display.ax_.lines)
+        errors = displays[-1].bars_.errorbar.lines[2][0]
+        assert not same_color(errors.get_color(), background)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: HistoryDisplay.from_estimator(RNNRegressor()),
+        lambda: HistoryDisplay.from_estimator(make_pipeline(SlidingWindow(), RNNRegressor())),
+        lambda: ForecastDisplay.from_estimator(RNNForecaster("load", 3)),
+        lambda: BacktestDisplay.from_estimator(RNNForecaster("load", 3), hours()),
+        lambda: ImportanceDisplay.from_estimator(RNNRegressor(), np.eye(5), np.ones(5)),
+    ],
+)
+def test_a_model_that_is_not_fitted_is_refused(draw):
+    with pytest.raises(NotFittedError):
+        draw()
+
+
+def test_models_of_another_kind_are_refused(regressor):
+    ridge = Ridge().fit(np.eye(3), np.ones(3))
+    with pytest.raises(TypeError, match="estimator is a Ridge, but HistoryDisplay draws the training of RNNRegressor"):
+        HistoryDisplay.from_estimator(ridge)
+    with pytest.raises(TypeError, match="is a RNNRegressor, but ForecastDisplay.from_estimator takes an RNNForecaster"):
+        ForecastDisplay.from_estimator(regressor[0])
+    with pytest.raises(TypeError, match="is a Ridge, but BacktestDisplay.from_estimator takes an RNNForecaster"):
+        BacktestDisplay.from_estimator(ridge, hours())
+
+
+def test_tables_that_lack_a_column_are_refused_by_its_name(forecaster):
+    with pytest.raises(ValueError, match="history has no column 'train_loss'"):
+        HistoryDisplay.from_history(pd.DataFrame({"epoch": [1]}))
+    with pytest.raises(ValueError, match="backtest has no column 'actual', 'scale'"):
+        BacktestDisplay.from_predictions(pd.DataFrame(columns=[c for c in COLUMNS if c not in ("actual", "scale")]))
+    with pytest.raises(ValueError, match="backtest has no column 'store'"):
+        BacktestDisplay.from_estimator(forecaster, hours()[100:], by="store")
+    with pytest.raises(ValueError, match="forecast has no column 'store', 'day', 'sales'"):
+        ForecastDisplay.from_predictions(hours(), "sales", time="day", group="store")
+    with pytest.raises(ValueError, match="actual has no column 'load'"):
+        ForecastDisplay.from_estimator(forecaster, actual=hours()[["heat"]])
+    with pytest.raises(TypeError, match="forecast is a list, but must be a DataFrame"):
+        ForecastDisplay.from_predictions([1, 2], "load")
+    of_a_table = permutation_importance(Ridge().fit(np.eye(3), np.ones(3)), np.eye(3), np.ones(3), n_repeats=1)
+    with pytest.raises(ValueError, match="importances has no 'channels', 'lags', 'by'"):
+        ImportanceDisplay.from_importances(of_a_table)
+
+
+def test_what_came_at_other_times_is_refused(forecaster):
+    with pytest.raises(ValueError, match="actual has no row at the times of the forecast"):
+        ForecastDisplay.from_estimator(forecaster, actual=hours()[:50])
+    with pytest.raises(ValueError, match="groups is \\['a'\\], but no column is named as group"):
+        ForecastDisplay.from_estimator(forecaster, groups=["a"])
+
+
+def test_matplotlib_is_only_needed_to_draw_and_its_extra_named_where_it_is_absent():
+    code = """
+import sys
+sys.modules["matplotlib"] = None
+import pandas as pd
+from sklearn_rnn import HistoryDisplay
+try:
+    HistoryDisplay.from_history(pd.DataFrame({"epoch": [1], "train_loss": [1.0]}))
+except ImportError as error:
+    assert 'HistoryDisplay draws with matplotlib' in str(error) and 'pip install "sklearn-rnn[plot]"' in str(error)
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
