@@ -278,6 +278,7 @@ class BaseForecaster(NetEstimator):
             scale=scale.tolist(),
             missing=[int(i) for i in np.flatnonzero(missing) if i not in categories],
             categories=categories,
+            n_steps=self.n_steps_,
             cell=self.cell,
             hidden_size=self.hidden_size,
             n_layers=self.n_layers,

@@ -109,6 +109,23 @@ def test_the_net_is_segments_a_gru_and_one_step_for_each_future_segment():
     torch.testing.assert_close(net.unscale(expected[None])[0, :, 0], expected * 4 + 2)
 
 
+@pytest.mark.parametrize(("n_quantiles", "normalize"), [(0, "last"), (3, "standard")])
+def test_the_linear_map_adds_the_window_less_its_level_times_its_weights(n_quantiles, normalize):
+    sizes = {"mean": [0.0] * 2, "scale": [1.0] * 2, "hidden_size": 6, "segment_size": 3, "n_quantiles": n_quantiles}
+    net = ForecastNet(2, 4, n_steps=5, normalize=normalize, **sizes).double().eval()
+    lengths, values = [5, 3], torch.randn(2, 5, 2, dtype=torch.float64)
+    call = (values, torch.tensor(lengths), torch.empty(2, 4, 0, dtype=torch.float64))
+    without = net(*call)  # the map begins at zero
+    weights = torch.randn(4, 5, dtype=torch.float64)
+    net.direct.weight.data = weights
+    added = (net(*call) - without).detach().view(2, 4, 2, -1)
+    for i, length in enumerate(lengths):
+        window = values[i, :length]
+        level = window[-1] if normalize == "last" else window.mean(0)
+        expected = weights[:, 5 - length :] @ (window - level)  # the spread is divided by before and multiplied after
+        torch.testing.assert_close(added[i], expected[:, :, None].expand(-1, -1, added.shape[3]))
+
+
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_a_short_window_is_forecast_alone_as_in_company(cell):
     torch.manual_seed(0)

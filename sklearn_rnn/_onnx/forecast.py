@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from sklearn_rnn._onnx.graph import GraphBuilder
 from sklearn_rnn._onnx.inputs import encode, fold_segments
@@ -31,6 +32,9 @@ def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, 
     raw = op.Reshape(steps, [-1, net.horizon, net.n_targets, *quantiles])
     if net.n_quantiles:
         raw, level, spread = spread_quantiles(op, raw), op.Unsqueeze(level, [3]), op.Unsqueeze(spread, [3])
+    if net.direct is not None:
+        straight = go_straight(op, net, net.direct, normalised, lengths)
+        raw = op.Add(raw, op.Unsqueeze(straight, [3]) if net.n_quantiles else straight)
     return unscale(op, net, op.cast(op.Add(op.Mul(raw, spread), level), np.float64))
 
 
@@ -61,12 +65,9 @@ def read_window(op: GraphBuilder, net: ForecastNet, targets: str, values: str, l
     inputs = [nan_to_zero(op, targets)]
     if net.mark_missing:
         inputs.append(op.cast(op.IsNaN(targets), op.dtype))
-    apart = [op.Reshape(part, [0, 0, net.n_series, net.n_together]) for part in inputs]
-    features = op.Transpose(op.Concat(*apart, axis=3), perm=[0, 2, 1, 3])  # (batch, n_series, steps, features)
-    n_features = net.n_together * len(inputs)
-    shape = op.Concat([-1], op.Shape(values, start=1, end=2), [n_features], axis=0)
+    features = [put_apart(op, net, part) for part in inputs]
     repeated = repeat(op, lengths, net.n_series, axis=0)
-    segments, segment_lengths = fold_segments(op, op.Reshape(features, shape), repeated, net.segment_size)
+    segments, segment_lengths = fold_segments(op, op.Concat(*features, axis=2), repeated, net.segment_size)
     mapped = linear(op, net.read_targets, segments)  # (batch * n_series, n_segments, hidden_size)
     if net.read_covariates is not None:
         covariates = slice_axis(op, values, 2, net.covariates.start, net.covariates.stop)
@@ -74,6 +75,21 @@ def read_window(op: GraphBuilder, net: ForecastNet, targets: str, values: str, l
         read = linear(op, net.read_covariates, covariates)
         mapped = op.Add(mapped, repeat(op, read, net.n_series, axis=0))
     return run_layers(op, net.recurrent, op.Relu(mapped), segment_lengths)[1]
+
+
+def go_straight(op: GraphBuilder, net: ForecastNet, direct: nn.Linear, targets: str, lengths: str) -> str:
+    """What the linear map says of the normalised targets of a window, (batch, horizon, n_targets)."""
+    series, repeated = put_apart(op, net, nan_to_zero(op, targets)), repeat(op, lengths, net.n_series, axis=0)
+    windows, n_windows = fold_segments(op, series, repeated, direct.in_features // net.n_together)
+    newest = op.GatherND(windows, op.Unsqueeze(op.Sub(n_windows, 1), [1]), batch_dims=1)
+    steps = op.Reshape(linear(op, direct, newest), [-1, net.n_series, net.horizon, net.n_together])
+    return op.Reshape(op.Transpose(steps, perm=[0, 2, 1, 3]), [0, net.horizon, net.n_targets])
+
+
+def put_apart(op: GraphBuilder, net: ForecastNet, targets: str) -> str:
+    """Series that are read apart stand in the batch: (batch * n_series, steps, n_together)."""
+    series = op.Transpose(op.Reshape(targets, [0, 0, net.n_series, net.n_together]), perm=[0, 2, 1, 3])
+    return op.Reshape(series, op.Concat([-1], op.Shape(targets, start=1, end=2), [net.n_together], axis=0))
 
 
 def make_queries(op: GraphBuilder, net: ForecastNet, values: str, known: str) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sklearn_rnn.nets.inputs import InputEncoder, fold_segments
 from sklearn_rnn.nets.network import spread_quantiles
-from sklearn_rnn.nets.pooling import valid_steps
+from sklearn_rnn.nets.pooling import last_step, valid_steps
 from sklearn_rnn.nets.recurrent import RecurrentLayers
 
 NORMALIZATIONS = ("last", "standard")
@@ -23,7 +23,8 @@ class ForecastNet(nn.Module):
     The design is SegRNN's (Lin et al. 2023) with covariates: each segment of the window is mapped to the cell's size
     and read by the cell; from its last state, one further step for each segment of the horizon gives that segment.
     The input of that step is a sum of learned vectors of the segment's position and of the target, and of maps of the
-    known covariates of the segment and of the static columns. No forecast is fed back.
+    known covariates of the segment and of the static columns. No forecast is fed back. A linear map from the normalised
+    targets of the window straight to the horizon is added; it begins at zero, and long horizons gain most by it.
 
     Columns of the input are in the order targets, past covariates, known covariates, static columns.
 
@@ -38,6 +39,8 @@ class ForecastNet(nn.Module):
         Columns with missing values in training.
     categories : mapping of int to sequence of float, default=None
         The codes of categorical columns, see :class:`~sklearn_rnn.nets.inputs.InputEncoder`.
+    n_steps : int or None
+        Steps of the longest window, from which the linear map leads; None goes without the map.
     cell, hidden_size, n_layers, dropout, fused
         See :class:`~sklearn_rnn.nets.recurrent.RecurrentLayers`.
     normalize : {"last", "standard"} or None
@@ -65,6 +68,7 @@ class ForecastNet(nn.Module):
         n_static: int = 0,
         missing: Sequence[int] = (),
         categories: Mapping[int, Sequence[float]] | None = None,
+        n_steps: int | None = None,
         cell: str = "gru",
         hidden_size: int = 128,
         n_layers: int = 1,
@@ -111,6 +115,9 @@ class ForecastNet(nn.Module):
         self.query_static = _map(self.static_encoder.output_size, hidden_size)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, decoded * self.n_together * max(n_quantiles, 1))
+        self.direct = _map((n_steps or 0) * self.n_together, horizon * self.n_together)
+        if self.direct is not None:
+            nn.init.zeros_(self.direct.weight)
 
     @property
     def width(self) -> int:
@@ -135,12 +142,16 @@ class ForecastNet(nn.Module):
         """
         targets = (values[:, :, : self.n_targets] - self.output_mean) / self.output_scale
         level, spread = self._level_and_spread(targets, lengths)  # (batch, 1, n_targets), both
-        states = self._read((targets - level) / spread, values, lengths)
+        normalised = (targets - level) / spread
+        states = self._read(normalised, values, lengths)
         queries = self._queries(values, lengths, known)  # (batch * n_series, n_decoded, hidden_size)
         decoded = self.head(self.dropout(self.recurrent.advance(queries, states)))
         raw = self._arrange(decoded)  # (batch, horizon, n_targets[, n_quantiles])
         if self.n_quantiles:
             raw, level, spread = spread_quantiles(raw), level[..., None], spread[..., None]
+        if self.direct is not None:
+            straight = self._straight(self.direct, normalised, lengths)  # (batch, horizon, n_targets)
+            raw = raw + (straight[..., None] if self.n_quantiles else straight)
         return (raw * spread + level).flatten(1, 2)
 
     def unscale(self, raw: Tensor) -> Tensor:
@@ -171,17 +182,30 @@ class ForecastNet(nn.Module):
         inputs = [torch.nan_to_num(targets, nan=0.0)]
         if self.mark_missing:
             inputs.append(targets.isnan().to(targets.dtype))
-        # Series read apart stand in the batch: (batch, n_series, steps, features)
-        apart = [part.unflatten(2, (self.n_series, self.n_together)).transpose(1, 2) for part in inputs]
-        features = torch.cat(apart, dim=3).flatten(0, 1)
-        repeated = None if lengths is None else lengths.repeat_interleave(self.n_series)
-        segments, segment_lengths = fold_segments(features, repeated, self.segment_size)
+        features = torch.cat([self._apart(part) for part in inputs], dim=2)
+        segments, segment_lengths = fold_segments(features, self._for_each_series(lengths), self.segment_size)
         mapped = self.read_targets(segments)  # (batch * n_series, n_segments, hidden_size)
         if self.read_covariates is not None:
             covariates = self.covariate_encoder(values[:, :, self.covariates])
             folded, _ = fold_segments(covariates, lengths, self.segment_size)
             mapped = mapped + self.read_covariates(folded).repeat_interleave(self.n_series, dim=0)
         return self.recurrent.last_states(mapped.relu(), segment_lengths)
+
+    def _straight(self, direct: nn.Linear, targets: Tensor, lengths: Tensor | None) -> Tensor:
+        """What the linear map says of the normalised targets of a window, (batch, horizon, n_targets)."""
+        series = self._apart(torch.nan_to_num(targets, nan=0.0))
+        windows, n_windows = fold_segments(
+            series, self._for_each_series(lengths), direct.in_features // self.n_together
+        )
+        steps = direct(last_step(windows, n_windows))  # (batch * n_series, horizon * n_together)
+        return steps.view(-1, self.n_series, self.horizon, self.n_together).transpose(1, 2).flatten(2, 3)
+
+    def _apart(self, targets: Tensor) -> Tensor:
+        """Series that are read apart stand in the batch: (batch * n_series, steps, n_together)."""
+        return targets.unflatten(2, (self.n_series, self.n_together)).transpose(1, 2).flatten(0, 1)
+
+    def _for_each_series(self, lengths: Tensor | None) -> Tensor | None:
+        return None if lengths is None else lengths.repeat_interleave(self.n_series)
 
     def _queries(self, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
         """The inputs of the decoding steps, (batch * n_series, n_decoded, hidden_size)."""
