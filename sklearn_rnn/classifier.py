@@ -181,8 +181,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         Parameters
         ----------
         X, y, sample_weight
-            As in :meth:`fit`. The first call fixes the scaling of X and what "auto" means, so let it be
-            typical.
+            As in :meth:`fit`. The first call fixes the scaling of X, so let it be typical, and what "auto" means.
         classes : array-like of shape (n_classes,), default=None
             All classes that will ever come; needed in the first call where y lacks some.
 
