@@ -19,8 +19,8 @@ from sklearn_rnn import RNNClassifier, RNNRegressor, SequenceVectorizer
 ARCHIVE = {
     "JapaneseVowels": {"bidirectional": True, "pooling": "mean"},
     "BasicMotions": {"segment_size": 5, "pooling": "max"},
-    "ItalyPowerDemand": {"segment_size": 12},
-    "GunPoint": {"segment_size": 10},
+    "ItalyPowerDemand": {"segment_size": 4, "max_epochs": 50},
+    "GunPoint": {"segment_size": 10, "label_smoothing": 0.0, "input_noise": 0.0},
     "ArrowHead": {"segment_size": 25, "bidirectional": True, "pooling": "attention"},
 }
 SPEECH = {"bidirectional": True, "pooling": "mean"}

@@ -7,7 +7,7 @@ from torch import nn
 
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn.nets import RecurrentNet
-from sklearn_rnn.nets.inputs import CategoryEmbedding, fold_segments
+from sklearn_rnn.nets.inputs import CategoryEmbedding, InputEncoder, fold_segments
 from sklearn_rnn.nets.pooling import POOLINGS
 from sklearn_rnn.nets.recurrent import CELLS
 
@@ -207,3 +207,16 @@ def test_cross_entropy_and_pinball_are_their_formulas():
     raw, y = np.array([[[1.0, 3.0]]]), np.array([[2.0]])
     loss = Criterion("quantile", quantiles=(0.1, 0.9))(torch.from_numpy(raw), torch.from_numpy(y))
     assert loss.item() == pytest.approx((0.1 * (2 - 1) + (1 - 0.9) * (3 - 2)) / 2)
+
+
+def test_noise_joins_the_numbers_in_training_alone():
+    encoder = InputEncoder([5.0, 0.0, 0.0], [10.0, 2.0, 1.0], missing=[1], categories={2: [3.0, 4.0]}, noise=0.3)
+    values = torch.tensor([[25.0, 4.0, 3.0]]).expand(200, 50, 3).contiguous()
+    clean = encoder.eval()(values).detach()
+    np.testing.assert_array_equal(clean[:, :, :3].numpy(), np.broadcast_to([2.0, 2.0, 0.0], (200, 50, 3)))
+    noise = encoder.train()(values).detach().numpy() - clean.numpy()
+    np.testing.assert_array_equal(noise[:, :, 2:], 0.0)  # the mark of missing values and the embedding
+    np.testing.assert_allclose(noise[:, :, :2].mean((0, 1)), 0.0, atol=0.02)
+    np.testing.assert_allclose(noise[:, :, :2].std((0, 1)), 0.3, atol=0.02)
+    correlation = np.corrcoef(noise[:, :, 0].ravel(), noise[:, :, 1].ravel())[0, 1]
+    assert abs(correlation) < 0.05

@@ -248,10 +248,32 @@ def test_several_labels_a_sample():
 def test_label_smoothing_keeps_probabilities_from_the_ends():
     X = np.repeat([[0.0, 0, 0], [5, 5, 5]], 30, axis=0)
     y = np.repeat([0, 1], 30)
-    sharp = RNNClassifier(**LEARNS).fit(X, y).predict_proba(X).max()
+    sharp = RNNClassifier(**LEARNS, label_smoothing=0.0).fit(X, y).predict_proba(X).max()
     smooth = RNNClassifier(**LEARNS, label_smoothing=0.2).fit(X, y).predict_proba(X).max()
     assert smooth == pytest.approx(0.9, abs=0.03)
     assert sharp > 0.97
+
+
+def test_few_sequences_with_one_class_each_are_not_learned_by_heart(ragged):
+    y = np.arange(80) % 2
+    automatic, sharp = {"label_smoothing": 0.1, "input_noise": 0.2}, {"label_smoothing": 0.0, "input_noise": 0.0}
+
+    def probabilities(X, y, **parameters):
+        return np.concatenate(RNNClassifier(**TINY, **parameters).fit(X, y).predict_proba(X), axis=None)
+
+    np.testing.assert_array_equal(probabilities(ragged, y), probabilities(ragged, y, **automatic))
+    assert np.abs(probabilities(ragged, y) - probabilities(ragged, y, **sharp)).max() > 1e-3
+    many, many_y = np.random.default_rng(0).normal(size=(1_000, 3)), np.arange(1_000) % 2
+    options = {"early_stopping": False}
+    np.testing.assert_array_equal(
+        probabilities(many, many_y, **options), probabilities(many, many_y, **options, **sharp)
+    )
+    steps = [np.arange(len(x)) % 2 for x in ragged]
+    np.testing.assert_array_equal(
+        probabilities(ragged, steps, per_step=True), probabilities(ragged, steps, per_step=True, **sharp)
+    )
+    labels = np.column_stack([y, 1 - y, np.ones_like(y)])
+    np.testing.assert_array_equal(probabilities(ragged, labels), probabilities(ragged, labels, **sharp))
 
 
 def test_segments_longer_than_every_sequence_are_refused(ragged):

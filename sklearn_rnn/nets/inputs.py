@@ -22,6 +22,8 @@ class InputEncoder(nn.Module):
         The sorted codes seen in training, by categorical channel. Other codes go to a reserved row of zeros.
     embedding_size : int or "auto"
         Size of the vectors of each categorical channel.
+    noise : float
+        Standard deviation of what is added to each standardised number in training (Bishop 1995).
 
     Attributes
     ----------
@@ -40,8 +42,10 @@ class InputEncoder(nn.Module):
         missing: Sequence[int] = (),
         categories: Mapping[int, Sequence[float]] | None = None,
         embedding_size: int | str = "auto",
+        noise: float = 0.0,
     ) -> None:
         super().__init__()
+        self.noise = noise
         categories = categories or {}
         self.categorical = sorted(categories)
         self.numeric = [i for i in range(len(mean)) if i not in categories]
@@ -56,13 +60,16 @@ class InputEncoder(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """(batch, steps, n_channels) to (batch, steps, output_size)."""
         if not self.categorical and not self.missing:
-            return torch.nan_to_num((values - self.mean) / self.scale, nan=0.0, posinf=None, neginf=None)
-        numeric = (values[:, :, self.numeric] - self.mean) / self.scale
-        parts = [torch.nan_to_num(numeric, nan=0.0, posinf=None, neginf=None)]
+            return self._standardised(values)
+        parts = [self._standardised(values[:, :, self.numeric])]
         if self.missing:
             parts.append(values[:, :, self.missing].isnan().to(values.dtype))
         parts += [embedding(values[:, :, i]) for i, embedding in zip(self.categorical, self.embeddings, strict=True)]
         return torch.cat(parts, dim=2)
+
+    def _standardised(self, values: Tensor) -> Tensor:
+        numbers = torch.nan_to_num((values - self.mean) / self.scale, nan=0.0, posinf=None, neginf=None)
+        return numbers + self.noise * torch.randn_like(numbers) if self.training and self.noise else numbers
 
 
 class CategoryEmbedding(nn.Module):

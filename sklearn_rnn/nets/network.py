@@ -41,6 +41,8 @@ class RecurrentNet(nn.Module):
         None does not standardise.
     output_mean, output_scale : sequence of float of length n_outputs, default=None
         None does not standardise.
+    input_noise : float
+        Standard deviation of the noise that standardised inputs get in training.
     missing, categories, embedding_size
         See :class:`~sklearn_rnn.nets.inputs.InputEncoder`.
     """
@@ -68,6 +70,7 @@ class RecurrentNet(nn.Module):
         anchor: int | None = None,
         input_mean: Sequence[float] | None = None,
         input_scale: Sequence[float] | None = None,
+        input_noise: float = 0.0,
         output_mean: Sequence[float] | None = None,
         output_scale: Sequence[float] | None = None,
         missing: Sequence[int] = (),
@@ -86,6 +89,7 @@ class RecurrentNet(nn.Module):
             missing=missing,
             categories=categories,
             embedding_size=embedding_size,
+            noise=input_noise,
         )
         self.recurrent = RecurrentLayers(
             self.encoder.output_size * segment_size,
