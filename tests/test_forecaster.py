@@ -110,14 +110,14 @@ def test_the_net_is_segments_a_gru_and_one_step_for_each_future_segment():
 
 
 @pytest.mark.parametrize(("n_quantiles", "normalize"), [(0, "last"), (3, "standard")])
-def test_the_linear_map_adds_the_window_less_its_level_times_its_weights(n_quantiles, normalize):
+def test_the_linear_map_adds_the_window_less_its_level_times_its_scaled_weights(n_quantiles, normalize):
     sizes = {"mean": [0.0] * 2, "scale": [1.0] * 2, "hidden_size": 6, "segment_size": 3, "n_quantiles": n_quantiles}
     net = ForecastNet(2, 4, n_steps=5, normalize=normalize, **sizes).double().eval()
     lengths, values = [5, 3], torch.randn(2, 5, 2, dtype=torch.float64)
     call = (values, torch.tensor(lengths), torch.empty(2, 4, 0, dtype=torch.float64))
     without = net(*call)  # the map begins at zero
     weights = torch.randn(4, 5, dtype=torch.float64)
-    net.direct.weight.data = weights
+    net.direct.weight.data = weights * 5**0.5
     added = (net(*call) - without).detach().view(2, 4, 2, -1)
     for i, length in enumerate(lengths):
         window = values[i, :length]

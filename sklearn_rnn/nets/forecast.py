@@ -192,12 +192,15 @@ class ForecastNet(nn.Module):
         return self.recurrent.last_states(mapped.relu(), segment_lengths)
 
     def _straight(self, direct: nn.Linear, targets: Tensor, lengths: Tensor | None) -> Tensor:
-        """What the linear map says of the normalised targets of a window, (batch, horizon, n_targets)."""
+        """What the linear map says of the normalised targets of a window, (batch, horizon, n_targets).
+
+        Adam moves each weight by about the learning rate, so the sum over a long window would swing: it is scaled down.
+        """
         series = self._apart(torch.nan_to_num(targets, nan=0.0))
         windows, n_windows = fold_segments(
             series, self._for_each_series(lengths), direct.in_features // self.n_together
         )
-        steps = direct(last_step(windows, n_windows))  # (batch * n_series, horizon * n_together)
+        steps = direct(last_step(windows, n_windows)) * n_steps**-0.5  # (batch * n_series, horizon * n_together)
         return steps.view(-1, self.n_series, self.horizon, self.n_together).transpose(1, 2).flatten(2, 3)
 
     def _apart(self, targets: Tensor) -> Tensor:
