@@ -197,9 +197,8 @@ class ForecastNet(nn.Module):
         Adam moves each weight by about the learning rate, so the sum over a long window would swing: it is scaled down.
         """
         series = self._apart(torch.nan_to_num(targets, nan=0.0))
-        windows, n_windows = fold_segments(
-            series, self._for_each_series(lengths), direct.in_features // self.n_together
-        )
+        n_steps = direct.in_features // self.n_together
+        windows, n_windows = fold_segments(series, self._for_each_series(lengths), n_steps)
         steps = direct(last_step(windows, n_windows)) * n_steps**-0.5  # (batch * n_series, horizon * n_together)
         return steps.view(-1, self.n_series, self.horizon, self.n_together).transpose(1, 2).flatten(2, 3)
 
