@@ -1,4 +1,8 @@
-"""Forecast a time series from its own past, and compare the forecast with simple and with strong rivals.
+"""
+Your own table, against strong rivals
+=====================================
+
+Forecast a time series from its own past, and compare the forecast with simple and with strong rivals::
 
     python examples/forecast.py                                       next month's temperature of the sea off Peru
     python examples/forecast.py data.csv --target load --horizon 24   a column of your own table, 24 rows ahead

@@ -1,4 +1,8 @@
-"""A panel of shops: two weeks ahead with promotions known in advance, intervals, and a backtest.
+"""
+A panel of shops
+================
+
+Two weeks ahead with promotions known in advance, intervals, and a backtest.
 
 The sales are made up, so that it is known what there is to find: a week, a year, the effect of a promotion, which city
 shops feel more than village shops, and noise that nobody can forecast.
