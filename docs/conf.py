@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-import sklearn_rnn
 from sphinx_gallery.sorting import ExplicitOrder
+
+import sklearn_rnn
 
 project = "sklearn_rnn"
 author = "the sklearn_rnn developers"

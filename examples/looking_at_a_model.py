@@ -35,8 +35,8 @@ HistoryDisplay.from_estimator(model)
 plt.show()
 
 # %%
-# The importance of a channel and a lag is what the score loses when the samples exchange their values of it. The picture
-# finds the delay, and leaves the wind white.
+# The importance of a channel and a lag is what the score loses when the samples exchange their values of it. The delay
+# stands out, and the wind stays white.
 ImportanceDisplay.from_estimator(model, table, heat, by="both", block_size=1, random_state=0)
 plt.show()
 

@@ -58,7 +58,7 @@ figure.legend(loc="outside lower center", ncols=3)
 plt.show()
 
 # %%
-# The windows of the first test rows reach back into the rows before them. That is no leak: in use, the past is known, too.
+# The windows of the first test rows reach back into the rows before them. That is no leak: in use, the past is known.
 # SlidingWindow therefore remembers the last rows of training (`context`).
 model = SlidingWindow(n_steps=4).fit(table[:6])
 print("lengths of the windows of the two hours after training:", model.transform(table[6:8]).lengths)
