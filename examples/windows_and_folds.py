@@ -38,19 +38,21 @@ plt.show()
 # they are left out of training.
 
 
-def draw_folds(ax, splitter, n_rows=24):
-    for fold, (train, test) in enumerate(splitter.split(np.zeros((n_rows, 1)))):
+def draw_folds(ax, title, **parameters):
+    splitter = WindowSplit(3, test_size=5, **parameters)
+    for fold, (train, test) in enumerate(splitter.split(np.zeros((24, 1)))):
         left_out = np.setdiff1d(np.arange(test[0]), train)
         for rows, color in [(train, BLUE), (left_out, GREY), (test, ORANGE)]:
             ax.scatter(rows, np.full(len(rows), fold), marker="s", s=55, color=color)
-    ax.set(yticks=range(splitter.n_splits), ylabel="fold", title=str(splitter))
+    ax.set(yticks=range(3), ylabel="fold", title=title)
+    ax.margins(y=0.3)
     ax.invert_yaxis()
 
 
 figure, axes = plt.subplots(3, figsize=(7, 5.2), sharex=True, layout="constrained")
-draw_folds(axes[0], WindowSplit(3, horizon=1))
-draw_folds(axes[1], WindowSplit(3, horizon=3))
-draw_folds(axes[2], WindowSplit(3, horizon=3, n_steps=4, purge="windows"))
+draw_folds(axes[0], "the next row: horizon=1", horizon=1)
+draw_folds(axes[1], "three rows ahead: horizon=3", horizon=3)
+draw_folds(axes[2], 'windows apart, too: horizon=3, n_steps=4, purge="windows"', horizon=3, n_steps=4, purge="windows")
 for color, label in [(BLUE, "train"), (GREY, "left out"), (ORANGE, "test")]:
     axes[0].scatter([], [], marker="s", color=color, label=label)
 axes[2].set_xlabel("row")
