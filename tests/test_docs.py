@@ -69,6 +69,8 @@ def test_the_readme_and_the_first_page_show_the_same_code():
 
 
 def test_a_page_has_the_code_that_is_in_it():
-    page = "Text\n\n.. code-block:: python\n\n    x = 1\n\n    y = 2\n\nText\n\n.. code-block:: python\n    :class: elsewhere\n\n    z\n"
+    ours = ".. code-block:: python\n\n    x = 1\n\n    y = 2\n\n"
+    other = ".. code-block:: python\n    :class: elsewhere\n\n    z = 3\n\n"
+    page = f"Text\n\n{ours}Text\n\n{other}Text\n"
     assert blocks_of_page(page) == ["\nx = 1\n\ny = 2\n\n"]
     assert links_of_markdown("[a](docs/a.rst) and [b](https://b.org), ![c](c.png)") == ["docs/a.rst", "c.png"]
