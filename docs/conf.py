@@ -21,7 +21,6 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 default_role = "literal"  # `name` in a docstring is code
-suppress_warnings = ["toc.empty_glob"]
 
 html_theme = "furo"
 html_title = f"sklearn_rnn {release}"

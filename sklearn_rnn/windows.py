@@ -141,7 +141,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         The longest step in time within a window; None is no limit.
     n_features_in_ : int
         The number of columns of X, time and group included.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (n_columns,)
         The names of the columns, where X has any.
 
     Examples
@@ -267,7 +267,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
 
         Parameters
         ----------
-        input_features : array-like of str of shape (n_features_in_,), default=None
+        input_features : array-like of str of shape (n_columns,), default=None
             The names of the columns; None takes those of `fit`.
 
         Returns

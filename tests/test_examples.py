@@ -166,10 +166,6 @@ def test_a_model_comes_back_from_its_file_with_the_same_bits(tmp_path):
     assert "the same bits: True" in run("saving_and_serving.py", cwd=tmp_path)
 
 
-def test_a_model_is_looked_at_in_pictures(tmp_path):
-    run("looking_at_a_model.py", cwd=tmp_path)
-
-
 def test_sentiment_needs_the_order_of_words(tmp_path):
     output = run("sentiment.py", cwd=tmp_path)
     of_bag = number_after("bag of words, logistic regression   accuracy", output)
