@@ -16,7 +16,7 @@ past, year = table[:-52], table[-52:]
 print(f"{len(past)} weeks to learn from, {int(past['co2'].isna().sum())} of them missing")
 
 # %%
-# Nothing is scaled or filled in by hand, and no window is cut: the forecaster does so itself, and looks back three years.
+# Nothing is scaled or filled in by hand, and no window is cut: the forecaster does so, and looks back three years.
 # The quantiles make an interval in which 80 % of the values should lie.
 model = RNNForecaster("co2", horizon=52, n_steps=3 * 52, quantiles=(0.1, 0.9), hidden_size=32, random_state=0).fit(past)
 forecast = model.predict()
@@ -24,7 +24,7 @@ print(forecast.tail(3).round(1).to_string())
 print(f"\nWindows of {model.n_steps_} weeks in segments of {model.segment_size_}")
 
 # %%
-# How good is that? The naive forecast repeats the year before, and so misses the trend. About the interval a single year
+# How good is that? The naive forecast repeats the year before, and so misses the trend. About an interval a single year
 # says little: a backtest, with many origins, says more.
 error = (forecast["co2"] - year["co2"]).abs().mean()
 naive = (table["co2"].shift(52) - table["co2"])[-52:].abs().mean()
