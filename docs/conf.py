@@ -20,11 +20,15 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
+highlight_language = "none"  # of what is indented after "::"
 default_role = "literal"  # `name` in a docstring is code
 
 html_theme = "furo"
 html_title = f"sklearn_rnn {release}"
 html_copy_source = False
+html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 pygments_style = "friendly"
 
 autosummary_generate = False  # write_api_pages makes a page for each name
@@ -58,7 +62,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "examples",
     "filename_pattern": rf"[\\/]({'|'.join(name for name, runs in GALLERY.items() if runs)})\.py$",
     "within_subsection_order": ExplicitOrder([*(f"{name}.py" for name in GALLERY), "*"]),
-    "copyfile_regex": "",
+    "default_thumb_file": str(Path(__file__).parent / "images" / "prints.png"),
     "download_all_examples": False,
     "write_computation_times": False,
 }

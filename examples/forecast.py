@@ -13,6 +13,7 @@ rows; the last fifth is for the comparison alone. RNNForecaster is beside them a
 is written to forecast.png, and the forecast of the rows that follow the table to forecast.csv.
 """
 
+# sphinx_gallery_thumbnail_path = 'images/forecast.png'
 import argparse
 import sys
 from pathlib import Path
