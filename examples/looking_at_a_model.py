@@ -2,8 +2,8 @@
 Looking at a model
 ==================
 
-Four pictures: how training went, what the model looks at, how its error grows with each step ahead, and the forecasts
-of a panel. Each display keeps its artists and takes `ax=`, as scikit-learn's do.
+Four pictures: how training went, what the model looks at, its error at each step ahead, and a forecast. Each display
+keeps its artists and takes `ax=`, as scikit-learn's do.
 """
 
 import matplotlib.pyplot as plt
@@ -25,7 +25,7 @@ from sklearn_rnn import (
 # The heat that a house needs follows the cold outside with a delay of three hours, and does not care about the wind.
 rng = np.random.default_rng(0)
 hours = pd.date_range("2026-01-01", periods=90 * 24, freq="h", name="time")
-cold = 10 - 5 * np.sin(2 * np.pi * hours.hour / 24) + rng.normal(size=len(hours))
+cold = 10 - 3 * np.sin(2 * np.pi * hours.hour / 24) + 2 * rng.normal(size=len(hours))
 table = pd.DataFrame({"cold": cold, "wind": rng.normal(size=len(hours))}, index=hours)
 heat = table["cold"].shift(3).bfill() + rng.normal(scale=0.2, size=len(hours))
 
@@ -35,13 +35,14 @@ HistoryDisplay.from_estimator(model)
 plt.show()
 
 # %%
-# The importance of a channel and a lag is what the score loses when the samples exchange their values of it. The delay
-# stands out, and the wind stays white.
+# The importance of a channel and a lag is what the score loses when the samples exchange their values of it. Lag 3
+# stands out, and the wind has none.
 ImportanceDisplay.from_estimator(model, table, heat, by="both", block_size=1, random_state=0)
 plt.show()
 
 # %%
-# Two forecasters on the same backtest: the error at each step ahead.
+# Two forecasters on the same backtest. The heat returns to its mean, so the level of a window should be left in:
+# `normalize=None`. What comes more than three hours later depends on weather that nobody knows yet.
 table["heat"] = heat
 train, test = table[: -14 * 24], table[-14 * 24 :]
 ax = None
