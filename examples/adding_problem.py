@@ -1,4 +1,6 @@
-"""What LSTM and GRU are for: remembering over a hundred steps.
+"""
+What LSTM and GRU are for: remembering over a hundred steps
+===========================================================
 
 The adding problem (Hochreiter and Schmidhuber 1997): a sequence has two channels, random numbers and marks. Two of the
 steps are marked, one in each half, and the answer is the sum of the numbers beside the marks. To learn it, a net must

@@ -1,8 +1,11 @@
-"""Images read as sequences: scikit-learn's digits, one row of 8 pixels after the other.
+"""
+Images read as sequences
+========================
 
-A 2-D X needs one word more: `n_channels=8` says that 8 numbers make one step, so that 64 pixels become 8 steps of 8
-channels. Logistic regression, which sees all pixels at once, is a strong rival on this small set; what counts is the
-mean over repeated splits, for single splits differ by about as much as the models do.
+scikit-learn's digits, one row of 8 pixels after the other. A 2-D X needs one word more: `n_channels=8` says that 8
+numbers make one step, so that 64 pixels become 8 steps of 8 channels. Logistic regression, which sees all pixels at
+once, is a strong rival on this small set; what counts is the mean over repeated splits, for single splits differ by
+about as much as the models do.
 """
 
 from sklearn.datasets import load_digits

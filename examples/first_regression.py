@@ -1,7 +1,10 @@
-"""The smallest use: sequences of unequal length in, one number each out.
+"""
+Sequences of unequal length in, one number each out
+===================================================
 
-Each sample is a recording of a damped oscillation, between 40 and 80 noisy values long. The net learns to read off how
-fast the oscillation dies away. A list of arrays is all it needs: no padding, no scaling, no tensors.
+The smallest use of RNNRegressor. Each sample is a recording of a damped oscillation, between 40 and 80 noisy values
+long. The net learns to read off how fast the oscillation dies away. A list of arrays is all it needs: no padding, no
+scaling, no tensors.
 """
 
 import numpy as np

@@ -1,4 +1,8 @@
-"""Forecast a time series from its own past, and compare the forecast with simple and with strong rivals.
+"""
+Your own table, against strong rivals
+=====================================
+
+Forecast a time series from its own past, and compare the forecast with simple and with strong rivals::
 
     python examples/forecast.py                                       next month's temperature of the sea off Peru
     python examples/forecast.py data.csv --target load --horizon 24   a column of your own table, 24 rows ahead
@@ -9,6 +13,7 @@ rows; the last fifth is for the comparison alone. RNNForecaster is beside them a
 is written to forecast.png, and the forecast of the rows that follow the table to forecast.csv.
 """
 
+# sphinx_gallery_thumbnail_path = 'images/forecast.png'
 import argparse
 import sys
 from pathlib import Path

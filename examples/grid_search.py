@@ -1,8 +1,11 @@
-"""Choosing the window length and the cell by cross-validation, as with any scikit-learn estimator.
+"""
+Choosing window length and cell by cross-validation
+===================================================
 
-The series are the yearly sunspot numbers since 1700; each row's target is the number of the next year. The window is a
-step of the Pipeline, so its length can be searched together with the parameters of the net. WindowSplit keeps time in
-order: each fold trains on the past and drops the rows whose targets lie in the test years.
+As with any scikit-learn estimator. The series are the yearly sunspot numbers since 1700; each row's target is the
+number of the next year. The window is a step of the Pipeline, so its length can be searched together with the
+parameters of the net. WindowSplit keeps time in order: each fold trains on the past and drops the rows whose targets
+lie in the test years.
 """
 
 import pandas as pd

@@ -1,4 +1,8 @@
-"""A character language model: it learns to say which letter comes next, then writes by itself.
+"""
+A character language model
+==========================
+
+It learns to say which letter comes next, then writes by itself::
 
     python examples/language_model.py [book.txt] [--length 300] [--temperature 0.7]
 

@@ -1,4 +1,8 @@
-"""Which motion? Frames of six sensor channels, classified by short segments.
+"""
+Which motion?
+=============
+
+Frames of six sensor channels, classified by short segments::
 
     python examples/motion.py BasicMotions_TRAIN.ts BasicMotions_TEST.ts
 

@@ -1,13 +1,18 @@
-"""A panel of shops: two weeks ahead with promotions known in advance, intervals, and a backtest.
+"""
+A panel of shops
+================
+
+Two weeks ahead with promotions known in advance, intervals, and a backtest.
 
 The sales are made up, so that it is known what there is to find: a week, a year, the effect of a promotion, which city
 shops feel more than village shops, and noise that nobody can forecast.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn import RNNForecaster
+from sklearn_rnn import ForecastDisplay, RNNForecaster
 
 HORIZON = 14
 
@@ -32,6 +37,7 @@ def make_shops(n_shops: int = 12, n_days: int = 900) -> pd.DataFrame:
     return pd.concat(shops, ignore_index=True)
 
 
+# %%
 df = make_shops()
 last_day = df["date"].max()
 past, coming = (
@@ -76,3 +82,10 @@ print(
 
 backtest = model.backtest(coming, n_origins=1)
 print(model.backtest_summary(backtest, by="shop").round(2).to_string())
+
+# %%
+# Three of the shops: the forecast behind the last weeks, its interval, and what came.
+ForecastDisplay.from_estimator(
+    model, future=coming[["shop", "date", "promotion"]], actual=coming, groups=["shop 0", "shop 1", "shop 2"]
+)
+plt.show()

@@ -1,4 +1,8 @@
-"""Sentiment of sentences: texts in, labels out, one Pipeline.
+"""
+Sentiment of sentences
+======================
+
+Texts in, labels out, one Pipeline::
 
     python examples/sentiment.py positive.txt negative.txt
 

@@ -1,4 +1,8 @@
-"""Spoken digits: recordings of unequal length, read frame by frame.
+"""
+Spoken digits
+=============
+
+Recordings of unequal length, read frame by frame::
 
     python examples/spoken_digits.py recordings/
 

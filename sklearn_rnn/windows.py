@@ -143,7 +143,7 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         The longest step in time within a window; None is no limit.
     n_features_in_ : int
         The number of columns of X, time and group included.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (n_columns,)
         The names of the columns, where X has any.
 
     Examples
@@ -291,7 +291,7 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : array-like of str of shape (n_features_in_,), default=None
+        input_features : array-like of str of shape (n_columns,), default=None
             The names of the columns; None takes those of `fit`.
 
         Returns

@@ -1,6 +1,7 @@
 """search_space: names, ranges, and that every draw from it is a model that trains."""
 
 import re
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, SlidingWindo
 from sklearn_rnn.search import ORDERS
 
 TINY = {"hidden_size": 4, "max_epochs": 1, "random_state": 0, "n_threads": 1, "device": "cpu"}
-PAGE = Path(__file__).parents[1] / "docs" / "searching.md"
+PAGE = Path(__file__).parents[1] / "docs" / "searching.rst"
 
 
 def series(n_rows=90):
@@ -85,7 +86,8 @@ def test_a_model_without_a_net_is_refused():
 
 
 def blocks_of_the_page():
-    return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    indented = r"\.\. code-block:: python\n\n((?:(?: {4}[^\n]*)?\n)+)"
+    return [textwrap.dedent(block) for block in re.findall(indented, PAGE.read_text(encoding="utf-8"))]
 
 
 def run_small(code, names):
