@@ -44,6 +44,7 @@ FLOORS = {
     "_frequency": 0,
     "_conformal": 0,
     "_rows": 0,
+    "_errors": 0,
 }
 # The only modules that may import a library, and the only libraries that a module may import.
 DOORS = {"skorch": {"_training"}, "matplotlib": {"plots"}}
