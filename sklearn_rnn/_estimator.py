@@ -14,15 +14,16 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._device import limited_threads, resolve_device, seeded
+from sklearn_rnn._errors import reading, unchanged_on_error
 from sklearn_rnn._losses import Criterion
-from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator, unchanged_on_error
+from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
 from sklearn_rnn._parameters import check_shared_parameters
-from sklearn_rnn._statistics import channel_statistics
+from sklearn_rnn._statistics import channel_statistics, check_units
 from sklearn_rnn._targets import with_values
 from sklearn_rnn._training import fit_net, predict_net
 from sklearn_rnn._validation import (
@@ -31,10 +32,16 @@ from sklearn_rnn._validation import (
     check_finite,
     check_segment_size,
     check_weights,
+    plain_data,
     used_codes,
 )
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences, as_sequences, is_ragged
+
+FORMS = (
+    "Pass Sequences, numbers of shape (n_samples, n_steps * n_channels) or (n_samples, n_steps, n_channels), or a list "
+    "of arrays of shape (n_steps, n_channels)."
+)
 
 
 class RecurrentEstimator(NetEstimator):
@@ -92,7 +99,8 @@ class RecurrentEstimator(NetEstimator):
             self._validate_params()
             resume = self.__sklearn_is_fitted__()
             if classes is not None and not resume:
-                self.classes_ = np.unique(classes)
+                with reading("classes", "Pass all classes, all of one type."):
+                    self.classes_ = np.unique(column_or_1d(classes))
             knows_targets = resume or classes is not None
             self._train(X, y, sample_weight, (None, None), resume=resume, one_pass=True, knows_targets=knows_targets)
 
@@ -111,7 +119,8 @@ class RecurrentEstimator(NetEstimator):
         check_shared_parameters(self)
         device = resolve_device(self.device)
         sequences = self._check_X(X, reset=not resume)
-        targets = self._check_y(y, sequences, reset=not knows_targets)
+        with reading("y", "Pass one target for each sample, or for each step with per_step=True."):
+            targets = self._check_y(y, sequences, reset=not knows_targets)
         weights = check_weights(sample_weight, len(targets))
         if weights is not None and not weights.all():
             kept = np.flatnonzero(weights)
@@ -154,25 +163,26 @@ class RecurrentEstimator(NetEstimator):
             old = self.net_
             return copy.deepcopy(old.module_), copy.deepcopy(old.criterion_), old.optimizer_.state_dict()["state"]
         mean, scale, missing = channel_statistics(sequences, weights)
+        check_units(mean, scale, "X")
         categorical = self._categorical_channels(sequences)
         missing[categorical] = False
         module = RecurrentNet(
             sequences.n_channels,
-            cell=self.cell,
-            hidden_size=self.hidden_size,
-            n_layers=self.n_layers,
-            bidirectional=self.bidirectional,
-            dropout=self.dropout,
-            nonlinearity=self.nonlinearity,
-            fused=self.fused,
-            pooling=self.pooling,
-            segment_size=self.segment_size,
+            cell=str(self.cell),
+            hidden_size=int(self.hidden_size),
+            n_layers=int(self.n_layers),
+            bidirectional=bool(self.bidirectional),
+            dropout=float(self.dropout),
+            nonlinearity=str(self.nonlinearity),
+            fused=bool(self.fused),
+            pooling=str(self.pooling),
+            segment_size=int(self.segment_size),
             input_mean=rounded(mean, self.dtype),
             input_scale=rounded(scale, self.dtype),
             missing=np.flatnonzero(missing).tolist(),
             categories={channel: used_codes(sequences, channel) for channel in categorical},
-            embedding_size=self.embedding_size,
-            per_step=self.per_step,
+            embedding_size=self.embedding_size if self.embedding_size == "auto" else int(self.embedding_size),
+            per_step=bool(self.per_step),
             **self._output_config(sequences, targets, weights),
         )
         dtype = getattr(torch, self.dtype)
@@ -229,6 +239,10 @@ class RecurrentEstimator(NetEstimator):
     # Validation -------------------------------------------------------------------------------------------------------
 
     def _check_X(self, X: Any, *, reset: bool) -> Sequences:
+        with reading("X", FORMS):
+            return self._read_X(X, reset)
+
+    def _read_X(self, X: Any, reset: bool) -> Sequences:
         if isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) == 3:
             sequences = as_sequences(X, dtype=self.dtype)
             self._check_channels(sequences, reset)
@@ -239,10 +253,11 @@ class RecurrentEstimator(NetEstimator):
                 "X is a table with a time index, and each of its rows is read as one sequence of its columns. If its "
                 f"rows are the steps, put SlidingWindow before {type(self).__name__} in a Pipeline.",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
+        X = plain_data(X, "X")
         table = validate_data(self, X, reset=reset, dtype=self.dtype, ensure_all_finite="allow-nan")
-        sequences = as_sequences(table, n_channels=self.n_channels, dtype=self.dtype)
+        sequences = as_sequences(table, n_channels=int(self.n_channels), dtype=self.dtype)
         if not reset:
             self._check_net_channels(sequences)
         return sequences
@@ -280,7 +295,8 @@ class RecurrentEstimator(NetEstimator):
         if chosen is None or (isinstance(chosen, str) and chosen == "from_dtype"):
             channels = list(sequences.categorical) if chosen is not None else []
         else:
-            channels = channel_positions(np.asarray(chosen), sequences, "categorical_features")
+            with reading("categorical_features", "Pass positions, names or a mask of channels."):
+                channels = channel_positions(np.asarray(chosen), sequences, "categorical_features")
         if self.dtype == "float32":
             check_codes_exact(sequences, channels)
         return channels
@@ -294,11 +310,14 @@ class RecurrentEstimator(NetEstimator):
             raise ValueError(f"{given} is given without {lacking}. Pass both, or neither.")
         if X_val is None:
             return None
-        held_out = self._check_X_val(X_val, sequences)
-        return held_out, self._check_y(y_val, held_out, reset=False), None
+        with reading("X_val", FORMS):
+            held_out = self._check_X_val(X_val, sequences)
+        with reading("y_val"):
+            return held_out, self._check_y(y_val, held_out, reset=False), None
 
     def _check_X_val(self, X_val: Any, sequences: Sequences) -> Sequences:
-        held_out = as_sequences(X_val, n_channels=self.n_channels, dtype=self.dtype)
+        X_val = plain_data(X_val, "X_val")
+        held_out = as_sequences(X_val, n_channels=int(self.n_channels), dtype=self.dtype)
         if held_out.n_channels != sequences.n_channels:
             raise ValueError(
                 f"X_val has {held_out.n_channels} channels, but X has {sequences.n_channels}. Pass the same channels."

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import conformal_shifts, with_shifts
 from sklearn_rnn._device import limited_threads, resolve_device, seeded
+from sklearn_rnn._errors import reading
 from sklearn_rnn._forecast_data import (
     ForecastDataset,
     naive_forecast,
@@ -31,14 +32,17 @@ from sklearn_rnn._panel import (
     CALENDAR,
     Roles,
     bounds_of_runs,
+    check_columns,
     check_kind,
     check_static,
     find_roles,
+    frame_of_array,
     read_history,
     sort_rows,
 )
+from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups, spacings
-from sklearn_rnn._statistics import channel_statistics
+from sklearn_rnn._statistics import channel_statistics, check_units
 from sklearn_rnn._training import fit_net, predict_forecasts
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.sequences import Sequences
@@ -56,11 +60,13 @@ class BaseForecaster(NetEstimator):
     # Reading ----------------------------------------------------------------------------------------------------------
 
     def _check_parameters(self) -> None:
-        unknown = [name for name in as_names(self.calendar) if name not in CALENDAR]
+        check_net_and_training(self)
+        unknown = [name for name in as_names(self.calendar) if not (isinstance(name, str) and name in CALENDAR)]
         if unknown:
             raise ValueError(f"calendar has {unknown[0]!r}, but can have {', '.join(CALENDAR)}.")
         if self.quantiles is not None:
-            levels = np.asarray(self.quantiles, dtype=float)
+            with reading("quantiles"):
+                levels = np.asarray(self.quantiles, dtype=float)
             if levels.ndim != 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
                 raise ValueError(f"quantiles is {self.quantiles!r}, but must be numbers between 0 and 1.")
             if len(set(levels.tolist())) < len(levels):
@@ -70,13 +76,11 @@ class BaseForecaster(NetEstimator):
 
     def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """X as a DataFrame; whether its index may be one of times is learned or checked."""
-        X = X.to_frame() if isinstance(X, pd.Series) else as_pandas(X)
-        has_index = isinstance(X, pd.DataFrame)
-        if not has_index:
-            X = np.asarray(X)
-            if X.ndim not in (1, 2):
-                raise ValueError(f"X has {X.ndim} dimensions, but must be a table: a DataFrame or a 2-D array.")
-            X = pd.DataFrame(X)
+        with reading("X", "Pass a DataFrame or a 2-D array."):
+            X = X.to_frame() if isinstance(X, pd.Series) else as_pandas(X)
+            has_index = isinstance(X, pd.DataFrame)
+            X = X if has_index else frame_of_array(X)
+            check_columns(X.columns, "X")
         if reset:
             self._has_index = has_index
             self.n_features_in_ = X.shape[1]
@@ -168,11 +172,11 @@ class BaseForecaster(NetEstimator):
         self._frequency: Frequency = find_frequency(times, steps, original)
         self.season_ = self._frequency.season
         longest = int(rows.sizes().max())
-        self.segment_size_ = self._frequency.segment_size if self.segment_size == "auto" else self.segment_size
+        self.segment_size_ = self._frequency.segment_size if self.segment_size == "auto" else int(self.segment_size)
         self.segment_size_ = min(self.segment_size_, longest - self.horizon)
         most = max((longest - self.horizon) // 3, 1)
         n_segments = max(min(SEGMENTS, most // self.segment_size_), 1)
-        self.n_steps_ = n_segments * self.segment_size_ if self.n_steps == "auto" else self.n_steps
+        self.n_steps_ = n_segments * self.segment_size_ if self.n_steps == "auto" else min(int(self.n_steps), 2**31)
         return rows
 
     def _check_length(self, rows: Rows) -> None:
@@ -266,11 +270,12 @@ class BaseForecaster(NetEstimator):
             stops = np.maximum(np.minimum(stops, cuts[rows.groups[starts]]), starts)
         kept = stops > starts
         mean, scale, missing = channel_statistics(Sequences(rows.values, starts[kept], (stops - starts)[kept]))
+        check_units(mean, scale, "X")
         roles, dtype = self._roles, getattr(torch, self.dtype)
         categories = {roles.position(name): list(map(float, range(len(c)))) for name, c in roles.categories.items()}
         module = ForecastNet(
             len(roles.target),
-            self.horizon,
+            int(self.horizon),
             n_past=len(roles.past),
             n_known=roles.n_known,
             n_static=len(roles.static),
@@ -279,14 +284,14 @@ class BaseForecaster(NetEstimator):
             missing=[int(i) for i in np.flatnonzero(missing) if i not in categories],
             categories=categories,
             n_steps=self.n_steps_,
-            cell=self.cell,
-            hidden_size=self.hidden_size,
-            n_layers=self.n_layers,
-            dropout=self.dropout,
-            fused=self.fused,
-            normalize=self.normalize,
+            cell=str(self.cell),
+            hidden_size=int(self.hidden_size),
+            n_layers=int(self.n_layers),
+            dropout=float(self.dropout),
+            fused=bool(self.fused),
+            normalize=None if self.normalize is None else str(self.normalize),
             segment_size=self.segment_size_,
-            shared=self.shared,
+            shared=bool(self.shared),
             n_quantiles=len(all_quantiles(self.quantiles)),
         )
         kind = self.loss if self.quantiles is None else "quantile"

@@ -101,6 +101,12 @@ def summarise(
     backtest: pd.DataFrame, by: Hashable | Sequence[Hashable], quantiles: Sequence[float] | None
 ) -> pd.DataFrame:
     """Errors over the rows of a backtest whose actual value is there, for each value of the columns `by`."""
+    names = list(by) if isinstance(by, (list, tuple)) else [by]
+    if not isinstance(backtest, pd.DataFrame) or not {"actual", "forecast", "scale"} <= set(backtest.columns):
+        raise TypeError("backtest must be the DataFrame that the method backtest gave.")
+    absent = [name for name in names if not isinstance(name, Hashable) or name not in backtest.columns]
+    if absent or not names:
+        raise ValueError(f"by is {by!r}, but must name columns of the backtest: {list(backtest.columns)}.")
     rows = backtest.dropna(subset=["actual"])
     error = rows["forecast"] - rows["actual"]
     size = (rows["forecast"].abs() + rows["actual"].abs()) / 2
@@ -116,7 +122,6 @@ def summarise(
     if quantiles is not None and len(quantiles) > 1:
         lowest, highest = f"q{min(quantiles):g}", f"q{max(quantiles):g}"
         measures["coverage"] = ((rows["actual"] >= rows[lowest]) & (rows["actual"] <= rows[highest])).astype(float)
-    names = list(by) if isinstance(by, (list, tuple)) else [by]
     summary = measures.groupby([rows[name] for name in names], sort=False).mean()
     summary["RMSE"] **= 0.5
     return summary

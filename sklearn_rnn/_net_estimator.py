@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn_rnn._callbacks import CallbackSupportMixin
 from sklearn_rnn._device import resolve_device
 from sklearn_rnn._training import SequenceNet, TrainingSettings, freeze_net, restore_net
+from sklearn_rnn._validation import check_parameters
 
 EARLY_STOPPING_SAMPLES = 1_000
 UPDATES = 2_000
@@ -28,17 +27,22 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
     _updates = UPDATES
     _epochs = (10, 200)
 
+    def _validate_params(self) -> None:
+        check_parameters(self)
+
     def _settings(self, n_samples: int, stop_early: bool, device: str, one_pass: bool) -> TrainingSettings:
-        batch_size = automatic_batch_size(n_samples) if self.batch_size == "auto" else min(self.batch_size, n_samples)
+        batch_size = (
+            automatic_batch_size(n_samples) if self.batch_size == "auto" else int(min(self.batch_size, n_samples))
+        )
         n_updates = -(-n_samples // batch_size)
         enough = int(np.clip(-(-self._updates // n_updates), *self._epochs))
-        max_epochs = enough if self.max_epochs == "auto" else self.max_epochs
+        max_epochs = enough if self.max_epochs == "auto" else int(self.max_epochs)
         return TrainingSettings(
             optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
+            learning_rate=float(self.learning_rate),
             schedule="constant" if one_pass else self.schedule,
-            weight_decay=self.weight_decay,
-            gradient_clip=self.gradient_clip,
+            weight_decay=float(self.weight_decay),
+            gradient_clip=None if self.gradient_clip is None else float(self.gradient_clip),
             batch_size=batch_size,
             max_epochs=1 if one_pass else max_epochs,
             stop_early=stop_early,
@@ -109,15 +113,3 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
 def automatic_batch_size(n_samples: int) -> int:
     """A sixteenth of the samples as a power of two, from 16 to 128, and no more than there are."""
     return min(n_samples, 2 ** int(np.clip(np.floor(np.log2(max(n_samples, 16) / 16)), 4, 7)))
-
-
-@contextmanager
-def unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """A failing fit leaves the estimator, and an earlier fit, as they were."""
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sklearn_rnn._errors import reading
 from sklearn_rnn._frequency import Frequency
 from sklearn_rnn._rows import (
     Rows,
@@ -22,6 +24,7 @@ from sklearn_rnn._rows import (
     times_of_frame,
 )
 from sklearn_rnn._times import NUMERIC, ZONED, Times, format_time, read_times
+from sklearn_rnn._validation import plain_data
 from sklearn_rnn.windows import first_rows_of_runs
 
 # What a calendar feature counts, from 0, and how many there are before it starts again.
@@ -78,6 +81,22 @@ class Roles:
         return self.known_columns.stop + self.static.index(name)
 
 
+def frame_of_array(X: Any) -> pd.DataFrame:
+    """Numbers of shape (n_rows,) or (n_rows, n_columns) as a DataFrame."""
+    X = np.asarray(plain_data(X, "X"))
+    if X.ndim not in (1, 2):
+        raise ValueError(f"X has {X.ndim} dimensions, but must be a table: a DataFrame or a 2-D array.")
+    return pd.DataFrame(X)
+
+
+def check_columns(columns: pd.Index, name: str) -> None:
+    """ValueError unless each column of the table has a name of its own."""
+    if isinstance(columns, pd.MultiIndex):
+        raise ValueError(f"{name} has a MultiIndex of columns. Give each column one name.")
+    if not columns.is_unique:
+        raise ValueError(f"Column {columns[columns.duplicated()][0]!r} of {name} occurs twice. Rename one of them.")
+
+
 def find_roles(
     frame: pd.DataFrame,
     *,
@@ -94,8 +113,6 @@ def find_roles(
     twice = [name for name in dict.fromkeys(named) if named.count(name) > 1]
     if twice:
         raise ValueError(f"Column {twice[0]!r} is named for two roles, but a column has one. Name it once.")
-    if not frame.columns.is_unique:
-        raise ValueError(f"Column {frame.columns[frame.columns.duplicated()][0]!r} occurs twice. Rename one of them.")
     for name in target:
         if not pd.api.types.is_numeric_dtype(frame[name]) or frame[name].dtype.kind == "c":
             raise ValueError(f"target {name!r} is {frame[name].dtype}, but a target must be numbers.")
@@ -129,7 +146,8 @@ def read_history(
     names = [*roles.target, *roles.past, *roles.known]
     values = np.empty((len(frame), roles.n_columns), dtype=dtype)
     for name in [*names, *roles.static]:
-        values[:, roles.position(name)] = _read_column(frame[name], roles.categories.get(name))
+        with reading(f"Column {name!r}", "Drop it, or make numbers or texts of it."):
+            values[:, roles.position(name)] = _read_column(frame[name], roles.categories.get(name))
     if roles.calendar:
         values[:, len(names) : roles.known_columns.stop] = calendar_features(times, roles.calendar)
     labels_of_columns = [*map(str, names), *(["calendar"] * 2 * len(roles.calendar)), *map(str, roles.static)]
@@ -213,6 +231,7 @@ def _known_values(
     future = as_pandas(future)
     if not isinstance(future, pd.DataFrame):
         raise TypeError(f"future is a {type(future).__name__}, but must be a DataFrame.")
+    check_columns(future.columns, "future")
     needed = [*([] if roles.time is None else [roles.time]), *roles.group, *roles.known]
     absent = [name for name in needed if name not in future.columns]
     if absent:
@@ -286,10 +305,10 @@ def _check_one_zone(times: Times, original: pd.Index | pd.Series | None) -> None
 
 
 def _is_categorical(column: pd.Series) -> bool:
-    if column.dtype.kind in "mM" or isinstance(column.dtype, (pd.PeriodDtype, pd.DatetimeTZDtype)):
+    if column.dtype.kind in "mMc" or isinstance(column.dtype, (pd.PeriodDtype, pd.DatetimeTZDtype)):
         raise ValueError(
-            f"Column {column.name!r} is {column.dtype}, which is neither numbers nor categories. Name it with time=, "
-            "or drop it."
+            f"Column {column.name!r} is {column.dtype}, which is neither numbers nor categories. Name it with time= if "
+            "it tells the times, or drop it."
         )
     return not pd.api.types.is_numeric_dtype(column)
 
@@ -304,7 +323,8 @@ def _check_few_categories(categories: Mapping[Hashable, list], n_rows: int) -> N
 
 
 def _values_of(column: pd.Series) -> list:
-    values = list(pd.unique(column.dropna()))
+    with reading(f"Column {column.name!r}", "Drop it, or make numbers or texts of it."):
+        values = list(pd.unique(column.dropna()))
     try:
         return sorted(values)
     except TypeError:  # of several types
@@ -317,8 +337,7 @@ def _read_column(column: pd.Series, categories: list | None) -> NDArray:
         return pd.Index(categories).get_indexer(pd.Index(column.astype(object)))
     if _is_categorical(column):
         raise ValueError(f"Column {column.name!r} is {column.dtype}, but it was numbers in fit. Pass numbers.")
-    with np.errstate(over="ignore"):  # what becomes infinite is reported with its column
-        return column.to_numpy(np.float64, na_value=np.nan)
+    return column.to_numpy(np.float64, na_value=np.nan)
 
 
 def _readable(label: tuple) -> str:

@@ -7,16 +7,18 @@ from typing import Any, TypeVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_rnn._training import OPTIMIZERS, SCHEDULES
+from sklearn_rnn._training import OPTIMIZERS, SCHEDULES, is_callback, takes_the_settings
 from sklearn_rnn.nets.pooling import POOLINGS
 from sklearn_rnn.nets.recurrent import CELLS
 
 Class = TypeVar("Class", bound=type)
 
+LARGEST_NET = 2**31  # recurrent weights: 8 GB of float32, and four times as much in training
+
 CONSTRAINTS: dict[str, list[Any]] = {
     "cell": [StrOptions(set(CELLS))],
     "hidden_size": [Interval(Integral, 1, None, closed="left")],
-    "n_layers": [Interval(Integral, 1, None, closed="left")],
+    "n_layers": [Interval(Integral, 1, 1024, closed="both")],
     "bidirectional": ["boolean"],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "nonlinearity": [StrOptions({"tanh", "relu"})],
@@ -24,7 +26,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "segment_size": [Interval(Integral, 1, None, closed="left")],
     "n_channels": [Interval(Integral, 1, None, closed="left")],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
-    "embedding_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "embedding_size": [Interval(Integral, 1, 65536, closed="both"), StrOptions({"auto"})],
     "per_step": ["boolean"],
     "optimizer": [StrOptions(set(OPTIMIZERS)), type],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -41,7 +43,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "callbacks": [list, tuple, None],
     "device": [str],
     "dtype": [StrOptions({"float32", "float64"})],
-    "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
     "fused": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
@@ -154,8 +156,29 @@ def document_shared_parameters(cls: Class) -> Class:
     return cls
 
 
+def check_net_and_training(estimator: Any) -> None:
+    """What the table of single parameters cannot say, for every estimator."""
+    optimizer = estimator.optimizer
+    if isinstance(optimizer, type) and not takes_the_settings(optimizer):
+        raise ValueError(
+            f"optimizer is {optimizer.__name__}, but a class must be a torch optimizer that takes lr and weight_decay. "
+            f"Choose one of {', '.join(OPTIMIZERS)}, or such a class."
+        )
+    for callback in estimator.callbacks or ():
+        if not is_callback(callback):
+            raise TypeError(f"callbacks has {callback!r}, which is no skorch callback. Drop it.")
+    gates = {"rnn": 1, "gru": 3, "lstm": 4}[estimator.cell]
+    n_weights = gates * int(estimator.n_layers) * int(estimator.hidden_size) ** 2
+    if n_weights > LARGEST_NET:
+        raise ValueError(
+            f"hidden_size is {estimator.hidden_size} and n_layers is {estimator.n_layers}, which makes {n_weights:.1e} "
+            f"recurrent weights, while {LARGEST_NET:.1e} are the most. Lower them."
+        )
+
+
 def check_shared_parameters(estimator: Any) -> None:
-    """What the table of single parameters cannot say."""
+    """The same for regressor and classifier."""
+    check_net_and_training(estimator)
     if estimator.nonlinearity == "relu" and estimator.cell != "rnn":
         raise ValueError(
             f"nonlinearity='relu' is for cell='rnn' alone, but cell is {estimator.cell!r}. Leave "

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sklearn_rnn._errors import reading
 from sklearn_rnn._times import Times, format_time, is_time_index, read_times
 
 CHECKED_AT_ONCE = 65_536  # rows, so that looking for infinities needs no array as large as X
@@ -191,9 +192,13 @@ def check_has_columns(X: Any, time: Hashable | None, group: Sequence[Hashable]) 
         raise ValueError(
             f"X is a {type(X).__name__}, but only a DataFrame has the columns {named}. Pass one, or name no columns."
         )
-    absent = [name for name in named if name not in X.columns]
+    absent = [name for name in named if not _is_among(name, X.columns)]
     if absent:
         raise ValueError(f"X has no column {', '.join(map(repr, absent))}. Its columns are {list(X.columns)}.")
+
+
+def _is_among(name: Any, columns: pd.Index) -> bool:
+    return isinstance(name, Hashable) and name in columns
 
 
 def check_no_duplicate(rows: Rows, order: NDArray | None, kind: str | None) -> None:
@@ -234,7 +239,8 @@ def _read_channels(X: pd.DataFrame, channels: list[int], categories: dict[int, l
     for j, position in enumerate(channels):
         column = X.iloc[:, position]
         if position in categories:
-            codes = pd.Index(categories[position]).get_indexer(pd.Index(column))  # -1 for any other
+            with reading(f"Column {column.name!r}"):
+                codes = pd.Index(categories[position]).get_indexer(pd.Index(column))  # -1 for any other
             values[:, j] = np.where(codes < 0, np.nan, codes)
             continue
         if column.dtype.kind == "c":
@@ -245,13 +251,18 @@ def _read_channels(X: pd.DataFrame, channels: list[int], categories: dict[int, l
                 "group= if it is one; else make it a category by astype('category'), encode it as numbers, or drop it."
             )
         is_extension = not isinstance(column.dtype, np.dtype)
-        with np.errstate(over="ignore"):  # what becomes infinite is reported with its column
+        with reading(f"Column {column.name!r}", "Pass numbers."):
             values[:, j] = column.to_numpy(np.float32, na_value=np.nan) if is_extension else column.to_numpy()
     return values
 
 
 def read_groups(X: pd.DataFrame, group: Sequence[Hashable]) -> tuple[NDArray[np.int64], list[tuple]]:
     """Codes of shape (n_rows,) in order of appearance, and the label of each code."""
+    with reading("group", "Name columns of numbers or texts."):
+        return _read_groups(X, group)
+
+
+def _read_groups(X: pd.DataFrame, group: Sequence[Hashable]) -> tuple[NDArray[np.int64], list[tuple]]:
     missing = X[list(group)].isna().to_numpy().any(axis=1)
     if missing.any():
         row = int(missing.argmax())

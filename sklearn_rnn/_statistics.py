@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn_rnn.sequences import Sequences
 
 _CHUNK = 2**19  # numbers looked at in one go
+SMALLEST, LARGEST = 1e-36, 1e36  # units that float32 holds, with room for what is computed from them
 
 
 def channel_statistics(
@@ -23,16 +24,17 @@ def channel_statistics(
     counts = sequences.used_rows(weights)
     total, mean = np.zeros(sequences.n_channels), np.zeros(sequences.n_channels)
     missing = np.zeros(sequences.n_channels, dtype=bool)
-    for rows, share in _used_chunks(sequences, counts):
-        present = ~np.isnan(rows)
-        missing |= ~present[share > 0].all(axis=0)
-        total += share @ present
-        mean += share @ np.where(present, rows, 0.0)
-    mean /= np.where(total > 0, total, 1.0)
-    variance = np.zeros_like(mean)
-    for rows, share in _used_chunks(sequences, counts):
-        variance += share @ np.square(np.where(np.isnan(rows), 0.0, rows - mean))
-    variance /= np.where(total > 0, total, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):  # check_units refuses what comes of it
+        for rows, share in _used_chunks(sequences, counts):
+            present = ~np.isnan(rows)
+            missing |= ~present[share > 0].all(axis=0)
+            total += share @ present
+            mean += share @ np.where(present, rows, 0.0)
+        mean /= np.where(total > 0, total, 1.0)
+        variance = np.zeros_like(mean)
+        for rows, share in _used_chunks(sequences, counts):
+            variance += share @ np.square(np.where(np.isnan(rows), 0.0, rows - mean))
+        variance /= np.where(total > 0, total, 1.0)
     return mean, _scale(mean, variance, if_constant=1.0), missing
 
 
@@ -42,10 +44,22 @@ def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArra
     present = ~np.isnan(targets)
     total = share @ present
     total = np.where(total > 0, total, 1.0)
-    mean = share @ np.where(present, targets, 0.0) / total
-    variance = share @ np.square(np.where(present, targets - mean, 0.0)) / total
+    with np.errstate(over="ignore", invalid="ignore"):  # check_units refuses what comes of it
+        mean = share @ np.where(present, targets, 0.0) / total
+        variance = share @ np.square(np.where(present, targets - mean, 0.0)) / total
     # A constant target gets a scale so small that the net cannot miss it by more than rounding.
-    return mean, _scale(mean, variance, if_constant=1e-6 * np.where(mean == 0, 1.0, np.abs(mean)))
+    return mean, _scale(mean, variance, if_constant=np.maximum(1e-6 * np.where(mean == 0, 1.0, np.abs(mean)), SMALLEST))
+
+
+def check_units(mean: NDArray, scale: NDArray, name: str) -> None:
+    """ValueError where the net, which keeps its units in float32, cannot hold a mean or scale."""
+    fit = (np.abs(mean) <= LARGEST) & (scale <= LARGEST) & (scale >= SMALLEST)
+    if not fit.all():
+        i = int(np.flatnonzero(~fit)[0])
+        raise ValueError(
+            f"{name} has values too large or too small: in column {i} the mean is {mean[i]:.3g} and the standard "
+            f"deviation {scale[i]:.3g}, but the net holds {SMALLEST:g} to {LARGEST:g}. Change the unit of {name}."
+        )
 
 
 def first_infinite(sequences: Sequences) -> int | None:

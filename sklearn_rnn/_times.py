@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sklearn_rnn._errors import reading
+
 INTEGERS, FLOATS = "integers", "floats"
 TIMESTAMPS, ZONED, DURATIONS = "timestamps", "timestamps with a time zone", "durations"
 NUMERIC = (INTEGERS, FLOATS)
@@ -51,7 +53,11 @@ def read_times(times: pd.Index | pd.Series, name: str) -> Times:
     ValueError
         If a time is missing or infinite, or if they are no times, such as strings.
     """
-    index = pd.Index(times)
+    with reading(name, "Pass timestamps, periods, durations or numbers."):
+        return _read_times(pd.Index(times), name)
+
+
+def _read_times(index: pd.Index, name: str) -> Times:
     missing = index.isna()
     if missing.any():
         row = int(np.flatnonzero(missing)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -293,6 +294,19 @@ def _make_net(
         **options,
     )
     return net.initialize()
+
+
+def takes_the_settings(optimizer: type) -> bool:
+    """Whether a class is an optimizer that can be made with a learning rate and weight decay."""
+    is_optimizer = issubclass(optimizer, torch.optim.Optimizer)
+    return is_optimizer and {"lr", "weight_decay"} <= set(inspect.signature(optimizer).parameters)
+
+
+def is_callback(value: Any) -> bool:
+    """Whether skorch takes it: a callback, its class, or either with a name before it."""
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
+        value = value[1]
+    return isinstance(value, Callback) or (isinstance(value, type) and issubclass(value, Callback))
 
 
 def _make_callbacks(

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
+from sklearn.utils._param_validation import validate_parameter_constraints
 
+from sklearn_rnn._errors import reading
 from sklearn_rnn._statistics import first_infinite
 from sklearn_rnn.sequences import Sequences
+
+
+def check_parameters(owner: Any) -> None:
+    """Check the owner's parameters, one by one, by its table `_parameter_constraints`."""
+    table = owner._parameter_constraints
+    for name in [name for name in table if name in vars(owner)]:
+        value = getattr(owner, name)
+        if isinstance(value, np.timedelta64) and np.timedelta64 not in table[name]:  # numpy counts it as an integer
+            raise TypeError(f"{name} is {value!r}, but must be no length of time. Pass a number.")
+        with reading(name):
+            if isinstance(value, Integral):
+                float(value)  # an integer of hundreds of digits fits nowhere
+            validate_parameter_constraints(table, {name: value}, caller_name=type(owner).__name__)
+
+
+def plain_data(data: Any, name: str) -> Any:
+    """The data, masked cells as NaN; ValueError for what numpy would cast in silence: times and complex numbers."""
+    if isinstance(data, np.ma.MaskedArray) and data.dtype.kind in "fiub":
+        return np.ma.filled(data.astype(np.float64), np.nan)
+    types = getattr(data, "dtypes", None) if hasattr(data, "columns") else [getattr(data, "dtype", None)]
+    for dtype in [] if types is None else list(types):
+        if getattr(dtype, "kind", "") in ("m", "M"):
+            raise ValueError(f"{name} has times ({dtype}), but must be numbers. Drop them or make numbers of them.")
+        if getattr(dtype, "kind", "") == "c":
+            raise ValueError(f"Complex data not supported: {name} has {dtype}. Pass real numbers.")
+    return data
 
 
 def check_finite(sequences: Sequences, name: str) -> None:
@@ -24,7 +55,9 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[np
     """Weights as float64 of shape (n_samples,), none negative and not all zero."""
     if sample_weight is None:
         return None
-    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    with reading("sample_weight", "Pass one number for each sample."):
+        given = plain_data(sample_weight, "sample_weight")
+        weights = check_array(given, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weights.ndim == 0:
         weights = np.full(n_samples, float(weights))
     if weights.shape != (n_samples,):
@@ -36,7 +69,7 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[np
             "sample_weight must not be negative and not all zero, but it has a sum of "
             f"{weights.sum():g} and a smallest value of {weights.min():g}."
         )
-    return weights
+    return weights / weights.max()  # so that no sum of them is too large
 
 
 def check_segment_size(segment_size: int, sequences: Sequences) -> None:

@@ -22,13 +22,15 @@ from sklearn.utils import (
 )
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._targets import flat_steps, form_of, in_form, read_step_labels, with_values
-from sklearn_rnn._validation import random_split, stratified_split, tail_split
+from sklearn_rnn._validation import check_weights, random_split, stratified_split, tail_split
 from sklearn_rnn.sequences import Sequences
 
 # Chosen by cross-validation on training sets of 36 to 270 sequences (docs/accuracy.md).
@@ -242,14 +244,18 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         -------
         float
         """
+        check_is_fitted(self)
+        sequences = self._check_X(X, reset=False)
+        weights = check_weights(sample_weight, len(sequences))
         if not self.per_step:
-            return super().score(X, y, sample_weight)
-        outputs = self._predict_outputs(X)
-        predicted = self.classes_[outputs.values.argmax(axis=1)]
-        weights = None if sample_weight is None else np.repeat(sample_weight, outputs.lengths)
-        return accuracy_score(
-            flat_steps(y, outputs), np.concatenate(in_form(predicted, outputs, "list")), sample_weight=weights
-        )
+            predicted = self.predict(sequences)
+            with reading("y"):
+                return accuracy_score(y, predicted, sample_weight=weights)
+        outputs = self._predict_outputs(sequences)
+        predicted = np.concatenate(in_form(self.classes_[outputs.values.argmax(axis=1)], outputs, "list"))
+        weights = None if weights is None else np.repeat(weights, outputs.lengths)
+        with reading("y"):
+            return accuracy_score(flat_steps(y, outputs), predicted, sample_weight=weights)
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:
@@ -313,8 +319,14 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         codes = (targets.values if self.per_step else targets)[:, 0].astype(int)
         seen = np.unique(codes)
         factors = np.ones(len(self.classes_))
-        factors[seen] = compute_class_weight(self.class_weight, classes=self.classes_[seen], y=self.classes_[codes])
-        return (factors / factors[codes].mean()).tolist()
+        with reading("class_weight", "Pass a number for each class, or 'balanced'."):
+            factors[seen] = compute_class_weight(self.class_weight, classes=self.classes_[seen], y=self.classes_[codes])
+        mean = factors[codes].mean()
+        if not np.isfinite(factors).all() or factors.min() < 0 or not mean > 0:
+            raise ValueError(
+                f"class_weight is {self.class_weight!r}, but weights must be finite, not negative and not all zero."
+            )
+        return (factors / mean).tolist()
 
     def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
         n_held_out = self._n_held_out(len(targets))

@@ -15,9 +15,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._callbacks import FitTask
+from sklearn_rnn._errors import unchanged_on_error
 from sklearn_rnn._forecast_origins import OriginForecaster
 from sklearn_rnn._forecast_tables import backtest_table, coming_table, forecast_columns, summarise
-from sklearn_rnn._net_estimator import unchanged_on_error
 from sklearn_rnn._panel import rows_after, sort_rows
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._rows import joined, last_rows_of_groups
@@ -365,8 +365,9 @@ class RNNForecaster(OriginForecaster):
             change over a season before the first origin. See :meth:`backtest_summary`.
         """
         stride = self.horizon if stride is None else stride
-        if stride < 1 or (n_origins is not None and n_origins < 1):
-            raise ValueError(f"n_origins is {n_origins} and stride is {stride}, but both must be at least 1.")
+        for name, value in (("stride", stride), ("n_origins", 1 if n_origins is None else n_origins)):
+            if not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"{name} is {value!r}, but must be an integer of at least 1.")
         if refit:
             return self._backtest_with_refits(X, n_origins, stride)
         check_is_fitted(self)

@@ -13,13 +13,15 @@ from sklearn.metrics import r2_score
 from sklearn.utils import Tags, check_array, check_consistent_length
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator, rounded
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
-from sklearn_rnn._statistics import channel_statistics, target_statistics
+from sklearn_rnn._statistics import channel_statistics, check_units, target_statistics
 from sklearn_rnn._targets import flat_steps, form_of, in_form, read_step_labels, with_values
-from sklearn_rnn._validation import channel_positions, random_split, tail_split
+from sklearn_rnn._validation import channel_positions, check_weights, plain_data, random_split, tail_split
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
 
@@ -226,17 +228,22 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         -------
         float
         """
-        if not self.per_step:
-            return super().score(X, y, sample_weight)
+        check_is_fitted(self)
         sequences = self._check_X(X, reset=False)
-        weights = None if sample_weight is None else np.repeat(sample_weight, sequences.lengths)
-        return r2_score(flat_steps(y, sequences), flat_steps(self.predict(sequences), sequences), sample_weight=weights)
+        predicted = self.predict(sequences)
+        weights = check_weights(sample_weight, len(sequences))
+        with reading("y"):
+            if not self.per_step:
+                return r2_score(y, predicted, sample_weight=weights)
+            weights = None if weights is None else np.repeat(weights, sequences.lengths)
+            return r2_score(flat_steps(y, sequences), flat_steps(predicted, sequences), sample_weight=weights)
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         if reset:
             self._levels = check_quantiles(self.loss, self.quantiles, self.per_step)
+        y = plain_data(y, "y")
         labels, layout = read_step_labels(y, sequences) if self.per_step else (y, None)
         targets = check_array(labels, ensure_2d=False, dtype=np.float64, input_name="y")
         if targets.ndim not in (1, 2):
@@ -266,6 +273,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
             mean, scale = target_statistics(targets, weights)
         if self.loss == "poisson":
             mean, scale = np.zeros_like(mean), mean
+        check_units(mean, scale, "y")
         return {
             "n_outputs": self._n_outputs,
             "n_quantiles": len(self._levels or ()),

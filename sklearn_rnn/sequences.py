@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from sklearn_rnn._errors import reading
 
 ALIGNMENTS = ("end", "start")
 
@@ -71,16 +74,19 @@ class Sequences:
         channel_names: Iterable[str] | None = None,
         categorical: Iterable[int] = (),
     ) -> None:
-        self.values = _as_table(values)
+        with reading("values", "Pass numbers of shape (n_rows, n_channels)."):
+            self.values = _as_table(values)
         self.starts = _as_positions(starts, "starts")
         self.lengths = _as_positions(lengths, "lengths")
         self.align = align
-        self.channel_names = None if channel_names is None else tuple(channel_names)
-        self.categorical = tuple(categorical)
+        with reading("channel_names", "Pass a list of names."):
+            self.channel_names = None if channel_names is None else tuple(map(str, channel_names))
+        with reading("categorical", "Pass a list of positions of channels."):
+            self.categorical = tuple(map(operator.index, categorical))
         self._validate()
 
     def _validate(self) -> None:
-        if self.align not in ALIGNMENTS:
+        if not isinstance(self.align, str) or self.align not in ALIGNMENTS:
             raise ValueError(f"align is {self.align!r}, but must be one of {ALIGNMENTS}.")
         if self.starts.shape != self.lengths.shape:
             raise ValueError(
@@ -229,6 +235,12 @@ def as_sequences(X: Any, *, n_channels: int = 1, dtype: DTypeLike = np.float32) 
     >>> as_sequences([[1.0, 2.0, 3.0], [4.0, 5.0]])
     Sequences(n_samples=2, n_steps=2 to 3, n_channels=1)
     """
+    if str(getattr(dtype, "__name__", dtype)) not in ("float32", "float64", "float"):
+        raise ValueError(f"dtype is {dtype!r}, but must be float32 or float64.")
+    with reading("n_channels", "Pass an integer of at least 1."):
+        n_channels = operator.index(n_channels)
+    if n_channels < 1:
+        raise ValueError(f"n_channels is {n_channels}, but must be at least 1.")
     if isinstance(X, Sequences):
         return X.astype(dtype)
     if is_ragged(X):
@@ -259,6 +271,8 @@ def _is_sequence(item: Any) -> bool:
 
 def _as_table(values: ArrayLike) -> NDArray:
     table = np.asanyarray(values)
+    if isinstance(table, np.ma.MaskedArray):
+        table = _to_numeric(table, np.float64 if table.dtype == np.float64 else np.float32, "values")
     if table.dtype not in (np.float32, np.float64):
         table = _to_numeric(table, np.float32, "values")
     table = table[:, None] if table.ndim == 1 else table
@@ -268,7 +282,8 @@ def _as_table(values: ArrayLike) -> NDArray:
 
 
 def _as_positions(positions: ArrayLike, name: str) -> NDArray[np.int64]:
-    array = np.asarray(positions)
+    with reading(name, "Pass one integer for each sequence."):
+        array = np.asarray(positions)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise ValueError(f"{name} must be a 1-D array of integers, got {array.dtype} of shape {array.shape}.")
     return array.astype(np.int64, copy=False)
@@ -292,19 +307,15 @@ def _as_row_selector(key: Any) -> NDArray:
 
 
 def _to_numeric(X: Any, dtype: DTypeLike, name: str) -> NDArray:
-    try:
+    with reading(name, "Pass numbers: arrays of shape (n_steps, n_channels), or (n_samples, n_steps, n_channels)."):
         array = np.asarray(X)
         if array.dtype.kind == "c":
             raise ValueError(f"Complex data not supported: {name} is {array.dtype}. Pass real numbers.")
-        with np.errstate(over="ignore"):  # a number too large becomes inf, which the estimators refuse by name
-            return array.astype(dtype, copy=False)
-    except (TypeError, ValueError) as error:
-        if "Complex data" in str(error):
-            raise
-        raise type(error)(
-            f"{name} cannot be read as numbers ({error}). Pass numeric arrays of shape (n_samples, n_steps, "
-            "n_channels) or a list of arrays of shape (n_steps, n_channels)."
-        ) from None
+        if array.dtype.kind in "mM":
+            raise TypeError(f"{name} has times ({array.dtype}) where numbers are expected.")
+        if isinstance(X, np.ma.MaskedArray):
+            return np.ma.filled(X.astype(dtype), np.nan)
+        return array.astype(dtype, copy=False)
 
 
 def _split_channels(table: NDArray, n_channels: int) -> NDArray:

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import indexable
-from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils import check_consistent_length, indexable
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _num_samples
 
+from sklearn_rnn._errors import reading
 from sklearn_rnn._rows import as_pandas, check_has_columns
 from sklearn_rnn._times import read_times
+from sklearn_rnn._validation import check_parameters
 
 
 class WindowSplit(BaseCrossValidator):
@@ -106,20 +108,25 @@ class WindowSplit(BaseCrossValidator):
         train : ndarray of int of shape (n_train,)
         test : ndarray of int of shape (n_test,)
         """
-        validate_parameter_constraints(self._parameter_constraints, vars(self), caller_name=type(self).__name__)
+        check_parameters(self)
         if groups is not None:
             warnings.warn(
                 f"{type(self).__name__} ignores groups: with time set, it cuts all groups at the same time.",
                 UserWarning,
                 stacklevel=2,
             )
-        X, y = indexable(X, y)
-        moments = _moments(X, self.time)
-        gap = self.horizon if self.purge == "targets" else self.horizon + self.n_steps - 1
+        with reading("y"):
+            check_consistent_length(y)
+        with reading("X", "Pass rows of one length with y."):
+            X, y = indexable(X, y)
+            moments = _moments(X, self.time)
+        n_splits, gap = int(self.n_splits), int(self.horizon)
+        if self.purge == "windows":
+            gap += int(self.n_steps) - 1
         n_moments = int(moments.max(initial=-1)) + 1
-        test_size = self.test_size or n_moments // (self.n_splits + 1)
+        test_size = int(self.test_size or n_moments // (n_splits + 1))
         self._check_length(n_moments, test_size, gap)
-        for begin in range(n_moments - self.n_splits * test_size, n_moments, test_size):
+        for begin in range(n_moments - n_splits * test_size, n_moments, test_size):
             test = (moments >= begin) & (moments < begin + test_size)
             yield np.flatnonzero(moments < begin - gap), np.flatnonzero(test)
 
@@ -144,7 +151,7 @@ class WindowSplit(BaseCrossValidator):
                 f"n_splits={self.n_splits} needs at least {self.n_splits + 1} {what}, but X has {n_moments}. Use fewer "
                 "splits or pass more data."
             )
-        needed = self.n_splits * test_size + gap + 1
+        needed = int(self.n_splits) * test_size + gap + 1
         if n_moments < needed:
             raise ValueError(
                 f"n_splits={self.n_splits} test blocks of {test_size} {what} and {gap} purged before the first need at "

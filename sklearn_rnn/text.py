@@ -15,9 +15,12 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._callbacks import CallbackSupportMixin, FitTask
+from sklearn_rnn._errors import reading
+from sklearn_rnn._validation import check_parameters
 from sklearn_rnn.sequences import Sequences
 
 UNKNOWN = "<unknown>"
+ADVICE = "Look at the texts, and at vocabulary, ngram_range, token_pattern and the callables among the parameters."
 
 
 class SequenceVectorizer(  # type: ignore[call-arg]
@@ -129,7 +132,8 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         task = FitTask(self, X=raw_documents, y=y)
         task.begin()
         documents = self._check_documents(raw_documents)
-        tokens = self._make_counter().fit(documents).get_feature_names_out()
+        with reading("raw_documents", ADVICE):
+            tokens = self._make_counter().fit(documents).get_feature_names_out()
         self.tokens_ = np.array([UNKNOWN, *tokens], dtype=object)
         self.vocabulary_ = {token: code for code, token in enumerate(tokens, start=1)}
         task.end()
@@ -151,8 +155,10 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         analyze, code_of = self._make_counter().build_analyzer(), self.vocabulary_
         codes: list[int] = []
         lengths: list[int] = []
-        for document in self._check_documents(raw_documents):
-            coded = [code_of.get(token, 0) for token in analyze(document)[: self.max_length]] or [0]
+        for i, document in enumerate(self._check_documents(raw_documents)):
+            with reading(f"Document {i}", ADVICE):
+                tokens = analyze(document)[: self.max_length]
+                coded = [code_of.get(token, 0) for token in tokens] or [0]
             codes += coded
             lengths.append(len(coded))
         starts = np.cumsum(lengths) - lengths
@@ -171,6 +177,11 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         list of list of str
         """
         check_is_fitted(self)
+        if not isinstance(X, Sequences) or X.n_channels != 1:
+            raise TypeError(f"X is {X!r:.100}, but must be Sequences of one channel, as transform gives them.")
+        codes = X.values[X.used_rows() > 0, 0]
+        if not np.isin(codes, np.arange(len(self.tokens_))).all():
+            raise ValueError(f"X has codes that stand for no token: there are those from 0 to {len(self.tokens_) - 1}.")
         return [self.tokens_[codes[:, 0].astype(int)].tolist() for codes in X]
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray:
@@ -187,6 +198,9 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         """
         return np.array(["token"], dtype=object)
 
+    def _validate_params(self) -> None:
+        check_parameters(self)
+
     def _make_counter(self) -> CountVectorizer:
         unused = {"max_length"} if self.analyzer == "word" else {"max_length", "token_pattern"}
         parameters = {name: value for name, value in self.get_params().items() if name not in unused}
@@ -195,7 +209,8 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
     def _check_documents(self, raw_documents: Iterable) -> list:
         if isinstance(raw_documents, (str, bytes)):
             raise ValueError("Iterable over raw text documents expected, string object received. Pass a list of texts.")
-        documents = list(raw_documents)
+        with reading("raw_documents", "Pass a list of texts."):
+            documents = list(raw_documents)
         if not documents:
             raise ValueError("raw_documents is empty. Pass at least one text.")
         if self.input == "content" and self.preprocessor is None and not callable(self.analyzer):

@@ -18,6 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from sklearn_rnn._callbacks import CallbackSupportMixin, FitTask
+from sklearn_rnn._errors import reading, unchanged_on_error
 from sklearn_rnn._rows import (
     Rows,
     as_names,
@@ -36,6 +37,7 @@ from sklearn_rnn._rows import (
     without_gap_before,
 )
 from sklearn_rnn._times import NUMERIC, Times, default_max_gap, gap_as_number, is_gap, read_max_gap
+from sklearn_rnn._validation import check_parameters, plain_data
 from sklearn_rnn.sequences import Sequences
 
 
@@ -214,19 +216,8 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """
         task = FitTask(self, X=X, y=y)
         task.begin()
-        X = as_pandas(X)
-        rows, times = self._read(X, reset=True)
-        self._check_n_steps(rows)
-        order = sorted_order(rows.groups, rows.times)
-        self._time_kind = None if times is None else times.kind
-        check_no_duplicate(rows, order, self._time_kind)
-        self.max_gap_ = self._find_max_gap(rows, order, times)
-        self._remember(last_rows_of_groups(rows, order, self.n_steps - 1))
-        self._channels = list(range(self.n_features_in_))
-        self._channel_names = None
-        if isinstance(X, pd.DataFrame):
-            self._channels = channel_positions(X, self.time, as_names(self.group))
-            self._channel_names = [str(X.columns[channel]) for channel in self._channels]
+        with unchanged_on_error(self):
+            self._learn(as_pandas(X))
         task.end()
         return self
 
@@ -303,17 +294,36 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         lags = range(self.n_steps - 1, -1, -1)
         return np.array([f"{names[channel]}_lag{lag}" for lag in lags for channel in self._channels], dtype=object)
 
+    def _validate_params(self) -> None:
+        check_parameters(self)
+
+    def _learn(self, X: Any) -> None:
+        rows, times = self._read(X, reset=True)
+        self._check_n_steps(rows)
+        order = sorted_order(rows.groups, rows.times)
+        self._time_kind = None if times is None else times.kind
+        check_no_duplicate(rows, order, self._time_kind)
+        self.max_gap_ = self._find_max_gap(rows, order, times)
+        self._remember(last_rows_of_groups(rows, order, self.n_steps - 1))
+        self._channels = list(range(self.n_features_in_))
+        self._channel_names = None
+        if isinstance(X, pd.DataFrame):
+            self._channels = channel_positions(X, self.time, as_names(self.group))
+            self._channel_names = [str(X.columns[channel]) for channel in self._channels]
+
     def _read(self, X: Any, *, reset: bool) -> tuple[Rows, Times | None]:
         group = as_names(self.group)
         check_has_columns(X, self.time, group)
         if isinstance(X, pd.DataFrame):
-            validate_data(self, X, reset=reset, skip_check_array=True)
+            with reading("X"):
+                validate_data(self, X, reset=reset, skip_check_array=True)
             if reset:
                 self._categories = categories_of(X, channel_positions(X, self.time, group))
             return rows_of_frame(X, self.time, group, self._categories)
         if reset:
             self._categories = {}
-        with np.errstate(over="ignore"):  # what becomes infinite is reported with its row
+        with reading("X", "Pass a DataFrame or numbers of shape (n_rows, n_columns)."):
+            X = plain_data(X, "X")
             values = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite=False)
         return rows_of_array(values), None
 

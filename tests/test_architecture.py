@@ -50,6 +50,7 @@ FLOORS = {
     "_plain_values": 0,
     "_files": 0,
     "_callbacks": 0,
+    "_errors": 0,
 }
 # The only modules that may import a library, and the only libraries that a module may import.
 DOORS = {

@@ -436,7 +436,7 @@ BAD_DATA = {
     "all NaN": (np.full_like(GOOD_X, np.nan), GOOD_Y, "Sample 0 of X is all NaN"),
     "a sample all NaN": (_with(GOOD_X, np.nan, 4), GOOD_Y, "Sample 4 of X is all NaN"),
     "strings": ([["a", "b"], ["c", "d"]], [0.0, 1.0], "could not convert string to float"),
-    "strings in a ragged list": ([["a"], ["c", "d"]], [0.0, 1.0], "Sample 0 of X cannot be read as numbers"),
+    "strings in a ragged list": ([["a"], ["c", "d"]], [0.0, 1.0], "Sample 0 of X cannot be used: could not convert"),
     "empty": (np.empty((0, 6, 2)), np.empty(0), "at least one sample"),
     "no steps": (np.empty((20, 0, 2)), GOOD_Y, "at least one sample, step and channel"),
     "ragged channels": ([np.ones((3, 2)), np.ones((4, 3))], [0.0, 1.0], "Sample 1 of X has 3 channels, but sample 0"),

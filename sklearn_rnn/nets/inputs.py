@@ -79,6 +79,7 @@ class CategoryEmbedding(nn.Module):
 
     def __init__(self, codes: Sequence[float], embedding_size: int | str) -> None:
         super().__init__()
+        codes = list(codes) or [torch.nan]  # a channel that was empty in training: every code is another
         self.output_size = automatic_embedding_size(len(codes)) if embedding_size == "auto" else int(embedding_size)
         self.register_buffer("codes", torch.tensor(codes))
         # Small beside what training adds, so that rare codes say little instead of something random.
