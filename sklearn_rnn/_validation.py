@@ -23,7 +23,7 @@ def check_parameters(owner: Any) -> None:
         if isinstance(value, np.timedelta64) and np.timedelta64 not in table[name]:  # numpy counts it as an integer
             raise TypeError(f"{name} is {value!r}, but must be no length of time. Pass a number.")
         with reading(name):
-            if isinstance(value, Integral):
+            if isinstance(value, Integral) and not isinstance(value, np.timedelta64):
                 float(value)  # an integer of hundreds of digits fits nowhere
             validate_parameter_constraints(table, {name: value}, caller_name=type(owner).__name__)
 
