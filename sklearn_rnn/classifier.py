@@ -33,7 +33,7 @@ from sklearn_rnn._targets import flat_steps, form_of, in_form, read_step_labels,
 from sklearn_rnn._validation import check_weights, random_split, stratified_split, tail_split
 from sklearn_rnn.sequences import Sequences
 
-# Chosen by cross-validation on training sets of 36 to 270 sequences (docs/accuracy.md).
+# Chosen by cross-validation on training sets of 36 to 270 sequences (docs/figures/accuracy.rst).
 FOR_FEW_SEQUENCES = {"label_smoothing": 0.1, "input_noise": 0.2}
 
 
