@@ -41,8 +41,7 @@ ImportanceDisplay.from_estimator(model, table, heat, by="both", block_size=1, ra
 plt.show()
 
 # %%
-# Two forecasters on the same backtest. The heat returns to its mean, so the level of a window should be left in:
-# `normalize=None`. What comes more than three hours later depends on weather that nobody knows yet.
+# Two forecasters on the same backtest, in one picture: here it makes little difference how windows are normalised.
 table["heat"] = heat
 train, test = table[: -14 * 24], table[-14 * 24 :]
 ax = None

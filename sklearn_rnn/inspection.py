@@ -113,11 +113,13 @@ def channel_importance(
 (n_channels, n_blocks, n_repeats)
             By how much the score fell.
         importances_mean, importances_std : ndarray of shape (n_channels,), (n_blocks,) or (n_channels, n_blocks)
+            Their means and standard deviations over the repeats.
         channels : list of str of length n_channels
             Names of the channels, "channel 0" and so on where they have none.
         lags : ndarray of int of shape (n_blocks, 2)
             The first and the last lag of each block, the newest block first.
         by : str
+            As given.
         score : float
             The score before anything was exchanged.
 
