@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from sklearn_rnn._batches import SequenceDataset
@@ -121,7 +121,7 @@ class RecurrentEstimator(NetEstimator):
             sequences, targets, weights = sequences[kept], targets[kept], weights[kept]
         check_segment_size(self.segment_size, sequences)
         held_out = self._check_validation(validation, sequences)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        seed = self._draw_seed(one_pass)
         stop_early = not one_pass and self._stops_early(len(sequences), held_out is not None)
         if held_out is None and stop_early:
             train_rows, valid_rows = self._split_validation(targets, np.random.RandomState(seed))
@@ -143,8 +143,8 @@ class RecurrentEstimator(NetEstimator):
     ) -> tuple[RecurrentNet, Criterion, dict | None]:
         """The module and criterion that training begins with: new ones, or copies of those of the last fit."""
         if resume:
-            old = self.net_
-            return copy.deepcopy(old.module_), copy.deepcopy(old.criterion_), old.optimizer_.state_dict()["state"]
+            old = self.net_  # copies, because a refused fit leaves the last one as it was
+            return copy.deepcopy((old.module_, old.criterion_, old.optimizer_.state_dict()["state"]))
         mean, scale, missing = channel_statistics(sequences, weights)
         check_units(mean, scale, "X")
         categorical = self._categorical_channels(sequences)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
 from sklearn_rnn._conformal import conformal_shifts, with_shifts
 from sklearn_rnn._device import limited_threads, resolve_device, seeded
@@ -183,7 +182,7 @@ class BaseForecaster(NetEstimator):
 
     def _train(self, rows: Rows, resume: bool) -> None:
         device = resolve_device(self.device)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        seed = self._draw_seed()
         runs = bounds_of_runs(rows, self._frequency.max_gap)
         cuts = self._cuts(rows)
         train, valid = self._windows_of(rows, runs, None, 0), None
@@ -251,8 +250,8 @@ class BaseForecaster(NetEstimator):
     ) -> tuple[ForecastNet, Criterion, dict | None]:
         """The module and criterion that training begins with: new ones, or copies of those of the last fit."""
         if resume:
-            old = self.net_
-            return copy.deepcopy(old.module_), copy.deepcopy(old.criterion_), old.optimizer_.state_dict()["state"]
+            old = self.net_  # copies, because a refused fit leaves the last one as it was
+            return copy.deepcopy((old.module_, old.criterion_, old.optimizer_.state_dict()["state"]))
         starts, stops = runs
         if cuts is not None:
             stops = np.maximum(np.minimum(stops, cuts[rows.groups[starts]]), starts)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 
+from sklearn_rnn._checkpoints import check_path, seed_to_go_on
 from sklearn_rnn._device import resolve_device
 from sklearn_rnn._training import SequenceNet, TrainingSettings, freeze_net, restore_net
 
@@ -43,7 +46,16 @@ class NetEstimator(BaseEstimator):
             callbacks=self.callbacks or (),
             device=device,
             verbose=int(self.verbose),
+            checkpoint=None if one_pass or self.checkpoint is None else check_path(self.checkpoint),
+            checkpoint_every=int(self.checkpoint_every),
         )
+
+    def _draw_seed(self, one_pass: bool = False) -> int:
+        """What decides all that is random in a fit; without an int as random_state a checkpoint knows it."""
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        if self.checkpoint is None or one_pass or isinstance(self.random_state, Integral):
+            return seed
+        return seed_to_go_on(check_path(self.checkpoint), seed)
 
     def _store_training(self, net: SequenceNet, best_epoch: int, device: str, resume: bool) -> None:
         before = self.history_ if resume else pd.DataFrame()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, TypeVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -41,6 +42,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "tol": [Interval(Real, 0, None, closed="left")],
     "warm_start": ["boolean"],
     "callbacks": [list, tuple, None],
+    "checkpoint": [str, PathLike, None],
+    "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
     "device": [str],
     "dtype": [StrOptions({"float32", "float64"})],
     "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
@@ -111,6 +114,13 @@ n_iter_no_change : int, default=10
         Whether `fit` goes on from the weights and scaling of the last fit.
     callbacks : list of skorch callbacks or None, default=None
         Called during training, as skorch documents them.
+    checkpoint : str, path or None, default=None
+        A file in which `fit` keeps the state of training, so that after the end of its process the same call goes on
+        from there, to the same bits on a CPU. It is written in one step, removed when training ends, and kept when it
+        is interrupted. One of another fit, with other parameters or data, is refused. The state of `callbacks` is not
+        in it.
+    checkpoint_every : int, default=1
+        Epochs from one writing of that file to the next.
     device : str, default="auto"
         "auto" takes cuda, then mps, then cpu; or "cpu", "cuda", "cuda:1", "mps".
     dtype : {"float32", "float64"}, default="float32"

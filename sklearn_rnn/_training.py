@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
+import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer, LRScheduler, PrintLog
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler, PrintLog
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
 from sklearn_rnn._batches import Batches, SequenceDataset, prediction_batches
+from sklearn_rnn._checkpoints import Checkpoint
 from sklearn_rnn._losses import Criterion
+from sklearn_rnn._progress import Progress
 from sklearn_rnn.nets import ForecastNet, RecurrentNet
 from sklearn_rnn.nets.pooling import valid_steps
 from sklearn_rnn.sequences import Sequences
@@ -32,6 +35,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 NETS: dict[str, type[nn.Module]] = {net.__name__: net for net in (RecurrentNet, ForecastNet)}
+DIVERGED = "Lower learning_rate, set or lower gradient_clip, or look for extreme values in X and y."
 _FUSED_OPTIMIZERS = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 
 
@@ -67,6 +71,17 @@ class TrainingSettings:
     callbacks: Sequence[Callback]
     device: str
     verbose: int
+    checkpoint: Path | None
+    checkpoint_every: int
+
+    def decisive(self) -> dict[str, Any]:
+        """The settings that a result depends on, by name."""
+        silent = ("callbacks", "device", "verbose", "checkpoint", "checkpoint_every")
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in silent}
+
+
+class StopTraining(KeyboardInterrupt):
+    """The end of training that a callback decides on; skorch ends it by KeyboardInterrupt alone."""
 
 
 class SequenceNet(NeuralNet):
@@ -96,6 +111,7 @@ class SequenceNet(NeuralNet):
         super().__init__(*args, **kwargs)
         self.gradient_clip, self.schedule = gradient_clip, schedule
         self.generator, self.record_batches = generator, record_batches
+        self.interrupted = False
 
     @property
     def _default_callbacks(self) -> list:
@@ -104,13 +120,24 @@ class SequenceNet(NeuralNet):
     def get_iterator(self, dataset: SequenceDataset, training: bool = False) -> Batches:
         if not training:
             return Batches(dataset, 2 * self.batch_size)
-        batches = Batches(dataset, self.batch_size, self.generator)
+        return Batches(dataset, self.batch_size, self.generator)
+
+    def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        super().on_train_begin(net, X=X, y=y, **kwargs)
         if self.schedule in SCHEDULES:
-            n_updates, factor = self.max_epochs * len(batches), SCHEDULES[self.schedule]
+            n_updates = self.max_epochs * len(self.get_iterator(X, training=True))
+            factor = SCHEDULES[self.schedule]
             self.schedule_ = torch.optim.lr_scheduler.LambdaLR(
                 self.optimizer_, lambda update: factor(min(update / n_updates, 1.0))
             )
-        return batches
+
+    def fit_loop(self, *args: Any, **kwargs: Any) -> NeuralNet:
+        """Remember whether it was the user who ended training: skorch goes on as if a callback had."""
+        try:
+            return super().fit_loop(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            self.interrupted = not _is_planned(error)
+            raise
 
     def run_single_epoch(
         self, iterator: Batches | None, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
@@ -136,7 +163,7 @@ class SequenceNet(NeuralNet):
         if not math.isfinite(mean_loss):
             raise ValueError(
                 f"The {'training' if training else 'validation'} loss became {mean_loss} in epoch {len(self.history)}. "
-                "Lower learning_rate or gradient_clip, or look for extreme values in X and y."
+                + DIVERGED
             )
         self.history.record(f"{prefix}_loss", mean_loss)
 
@@ -177,30 +204,21 @@ class RecordLearningRate(Callback):
         net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
 
 
-class BestEpoch(Callback):
-    """Stop when the validation loss no longer improves, and bring the best epoch's weights back from memory."""
+class ReportProgress(Callback):
+    """Tell skorch's events to a :class:`Progress`."""
 
-    def __init__(self, patience: int, tol: float) -> None:
-        self.patience, self.tol = patience, tol
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        self.best_loss_, self.last_improvement_, self.n_stale_ = math.inf, math.inf, 0
+        self.progress.begin(net)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        loss = net.history[-1, "valid_loss"]
-        if loss < self.best_loss_:
-            self.best_loss_, self.best_epoch_ = loss, len(net.history)
-            self.best_weights_ = copy.deepcopy(net.module_.state_dict())
-        if loss < self.last_improvement_ - self.tol:
-            self.last_improvement_, self.n_stale_ = loss, 0
-        else:
-            self.n_stale_ += 1
-        if self.n_stale_ >= self.patience:
-            raise KeyboardInterrupt  # skorch's way to end training
+        if self.progress.end_epoch(net):
+            raise StopTraining
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        net.module_.load_state_dict(self.best_weights_)
-        del self.best_weights_
+        self.progress.end(net)
 
 
 def fit_net(
@@ -221,7 +239,13 @@ def fit_net(
     best_epoch : int
         The epoch whose weights the module has, counted from 1.
     """
-    best = BestEpoch(settings.n_iter_no_change, settings.tol)
+    checkpoint = None
+    if settings.checkpoint is not None:
+        start = [module.config, module.state_dict(), criterion.config, settings.decisive(), seed, optimizer_state]
+        checkpoint = Checkpoint(
+            settings.checkpoint, settings.checkpoint_every, seed=seed, parameters=start, data=[train, valid]
+        )
+    progress = Progress(settings.n_iter_no_change if settings.stop_early else None, settings.tol, checkpoint)
     optimizer = OPTIMIZERS.get(settings.optimizer, settings.optimizer)  # type: ignore[arg-type]
     options = {"optimizer__fused": True} if optimizer in _FUSED_OPTIMIZERS and settings.device != "mps" else {}
     net = SequenceNet(
@@ -233,7 +257,7 @@ def fit_net(
         batch_size=settings.batch_size,
         max_epochs=settings.max_epochs,
         train_split=None if valid is None else predefined_split(valid),
-        callbacks=_make_callbacks(settings, best, has_valid=valid is not None),
+        callbacks=[*_make_callbacks(settings, has_valid=valid is not None), ReportProgress(progress)],
         device=settings.device,
         verbose=settings.verbose,
         gradient_clip=settings.gradient_clip,
@@ -245,8 +269,17 @@ def fit_net(
     net.initialize()
     if optimizer_state is not None:  # its moments, not its learning rate
         net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": optimizer_state})
-    net.partial_fit(train)
-    return net, best.best_epoch_ if settings.stop_early else len(net.history)
+    net.partial_fit(train, epochs=progress.epochs_left(settings.max_epochs))
+    if not all(bool(weights.isfinite().all()) for weights in net.module_.parameters()):
+        raise ValueError(f"Weights became infinite in epoch {len(net.history)}, the last. {DIVERGED}")
+    progress.finish(net, net.interrupted)
+    return net, progress.best_epoch
+
+
+def _is_planned(error: KeyboardInterrupt) -> bool:
+    """Whether a callback ended training, as skorch's EarlyStopping does by the exception of Ctrl-C."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, StopTraining) or isinstance(frame.f_locals.get("self"), EarlyStopping)
 
 
 def takes_the_settings(optimizer: type) -> bool:
@@ -262,7 +295,7 @@ def is_callback(value: Any) -> bool:
     return isinstance(value, Callback) or (isinstance(value, type) and issubclass(value, Callback))
 
 
-def _make_callbacks(settings: TrainingSettings, best: BestEpoch, has_valid: bool) -> list[Any]:
+def _make_callbacks(settings: TrainingSettings, has_valid: bool) -> list[Any]:
     callbacks: list[Any] = [RecordLearningRate(), *settings.callbacks]
     if settings.schedule == "plateau":
         callbacks.append(
@@ -276,8 +309,6 @@ def _make_callbacks(settings: TrainingSettings, best: BestEpoch, has_valid: bool
         )
     if settings.verbose:
         callbacks.append(PrintLog())
-    if settings.stop_early:
-        callbacks.append(best)
     return callbacks
 
 

@@ -26,6 +26,8 @@ FLOORS = {
     "_forecast_origins": 2,
     "_parameters": 2,
     "_training": 1,
+    "_progress": 1,
+    "_checkpoints": 1,
     "_batches": 1,
     "_losses": 1,
     "_targets": 1,
