@@ -256,9 +256,10 @@ class BaseForecaster(NetEstimator):
         if cuts is not None:
             stops = np.maximum(np.minimum(stops, cuts[rows.groups[starts]]), starts)
         kept = stops > starts
-        mean, scale, missing = channel_statistics(Sequences(rows.values, starts[kept], (stops - starts)[kept]))
-        check_units(mean, scale, "X")
         roles, dtype = self._roles, getattr(torch, self.dtype)
+        training_rows = Sequences(rows.values, starts[kept], (stops - starts)[kept])
+        mean, scale, missing = channel_statistics(training_rows, n_targets=len(roles.target))
+        check_units(mean, scale, "X")
         categories = {roles.position(name): list(map(float, range(len(c)))) for name, c in roles.categories.items()}
         module = ForecastNet(
             len(roles.target),

@@ -271,7 +271,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:
         anchor = None if self.anchor is None else self._anchor_channel(sequences)
         if self.per_step:
-            mean, scale, _ = channel_statistics(targets, weights)
+            mean, scale, _ = channel_statistics(targets, weights, n_targets=self._n_outputs)
         elif anchor is not None:
             mean, scale = target_statistics(targets - last_values(sequences, anchor)[:, None], weights)
         else:
