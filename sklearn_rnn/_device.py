@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,10 +31,16 @@ def resolve_device(device: str) -> str:
     )
 
 
+_ONE_AT_A_TIME = threading.RLock()
+
+
 @contextmanager
 def seeded(seed: int, device: str) -> Iterator[None]:
-    """Draw from generators that begin at `seed`; the caller's global ones are as before afterwards."""
-    with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
+    """Draw from generators that begin at `seed`; the caller's global ones are as before afterwards.
+
+    They are torch's own, of which a process has one, so that threads that draw from them wait for each other.
+    """
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
         torch.manual_seed(seed)
         yield
 

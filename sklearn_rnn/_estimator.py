@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -128,11 +129,14 @@ class RecurrentEstimator(NetEstimator):
             held_out = (sequences[valid_rows], targets[valid_rows], None if weights is None else weights[valid_rows])
             sequences, targets = sequences[train_rows], targets[train_rows]
             weights = None if weights is None else weights[train_rows]
-        with seeded(seed, device), limited_threads(self.n_threads, self.hidden_size):
+        with ExitStack() as randomness, limited_threads(self.n_threads, self.hidden_size):
+            randomness.enter_context(seeded(seed, device))
             module, criterion, optimizer_state = self._start(sequences, targets, weights, resume)
             train = self._make_dataset(module, sequences, targets, weights, device)
             valid = None if held_out is None else self._make_dataset(module, *held_out, device)
             settings = self._settings(len(sequences), stop_early, device, one_pass)
+            if self.dropout == 0:
+                randomness.close()  # nothing is drawn any more, so that fits in other threads need not wait
             net, best_epoch = fit_net(
                 module, criterion, train, valid, settings, seed=seed, optimizer_state=optimizer_state
             )

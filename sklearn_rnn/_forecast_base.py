@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -192,11 +193,14 @@ class BaseForecaster(NetEstimator):
             cut = cuts[rows.groups[runs[0]]]  # (n_runs,)
             train, valid = self._windows_of(rows, runs, cut, 0), self._windows_of(rows, runs, None, cut)
             valid = thinned(valid, LARGEST_VALIDATION)
-        with seeded(seed, device), limited_threads(self.n_threads, self.hidden_size):
+        with ExitStack() as randomness, limited_threads(self.n_threads, self.hidden_size):
+            randomness.enter_context(seeded(seed, device))
             module, criterion, state = self._start(rows, runs, cuts if hold_out else None, resume)
             data = self._dataset(module, train, device)
             held_out = None if valid is None else self._dataset(module, valid, device)
             settings = self._settings(data.samples_an_epoch, stop_early, device, one_pass=False)
+            if self.dropout == 0:
+                randomness.close()  # nothing is drawn any more, so that fits in other threads need not wait
             net, best = fit_net(module, criterion, data, held_out, settings, seed=seed, optimizer_state=state)
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)

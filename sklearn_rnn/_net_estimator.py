@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from numbers import Integral
 from typing import Any
 
@@ -13,6 +14,8 @@ from sklearn.utils import check_random_state
 from sklearn_rnn._checkpoints import check_path, seed_to_go_on
 from sklearn_rnn._device import resolve_device
 from sklearn_rnn._training import SequenceNet, TrainingSettings, freeze_net, restore_net
+
+_RESTORING = threading.RLock()
 
 EARLY_STOPPING_SAMPLES = 1_000
 UPDATES = 2_000
@@ -71,17 +74,21 @@ class NetEstimator(BaseEstimator):
     @property
     def net_(self) -> SequenceNet:
         """The trained skorch net, made anew on first use after unpickling."""
-        if "_net" not in vars(self):
-            if "_frozen_net" not in vars(self):
-                raise AttributeError(f"This {type(self).__name__} has no net_ before fit.")
-            try:
-                device = resolve_device(self.device_)
-            except ValueError:  # fitted on a device that this machine lacks
-                device = resolve_device("auto")
-            self._net = restore_net(self._frozen_net, device)
-            self.device_ = device
-            del self._frozen_net
-        return self._net
+        with _RESTORING:  # several threads may be the first
+            if "_net" not in vars(self):
+                self._restore_net()
+            return self._net
+
+    def _restore_net(self) -> None:
+        if "_frozen_net" not in vars(self):
+            raise AttributeError(f"This {type(self).__name__} has no net_ before fit.")
+        try:
+            device = resolve_device(self.device_)
+        except ValueError:  # fitted on a device that this machine lacks
+            device = resolve_device("auto")
+        self._net = restore_net(self._frozen_net, device)
+        self.device_ = device
+        del self._frozen_net
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_net" in vars(self) or "_frozen_net" in vars(self)

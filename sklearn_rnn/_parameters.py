@@ -131,7 +131,8 @@ n_iter_no_change : int, default=10
         Whether a CPU may run the cells compiled by numba, where it is installed (the extra "fast") and `hidden_size` is
         at most 128; results agree with torch's own modules to rounding.
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights, shuffling, dropout and held-out samples. The same int gives the same bits on a CPU.
+        Decides initial weights, shuffling, dropout and held-out samples. The same int gives the same bits on a CPU,
+        as long as `n_threads` is the same, by which sums round differently.
     verbose : int, default=0
         With 1 or more a line is printed each epoch."""
 

@@ -321,9 +321,9 @@ def freeze_net(net: SequenceNet) -> dict[str, Any]:
 
 def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
     """The net behind :func:`freeze_net`, ready to predict or to be trained on."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):  # nothing is drawn: other threads may be drawing from torch's generator
         module = NETS[frozen["kind"]](**frozen["module"])
-    module.to(torch.from_numpy(frozen["weights"]["head.weight"]).dtype)
+    module.to(torch.from_numpy(frozen["weights"]["head.weight"]).dtype).to_empty(device="cpu")
     module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in frozen["weights"].items()})
     net = SequenceNet(
         module,
