@@ -34,6 +34,7 @@ from sklearn_rnn import (
     as_sequences,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # of what makes the input; `attempt` looks at those of the package
 QUICK, SLOW = 50, 1_700  # cases of each of the six tests below
 
 OURS = [str(Path(module.__file__).parent) for module in (sklearn_rnn, sklearn)]
