@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,10 +35,16 @@ def resolve_device(device: str) -> str:
     )
 
 
+_ONE_AT_A_TIME = threading.RLock()
+
+
 @contextmanager
 def seeded(seed: int, device: str) -> Iterator[None]:
-    """Draw from generators that begin at `seed`; the caller's global ones are as before afterwards."""
-    with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
+    """Draw from generators that begin at `seed`; the caller's global ones are as before afterwards.
+
+    They are torch's own, of which a process has one, so that threads that draw from them wait for each other.
+    """
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
         torch.manual_seed(seed)
         yield
 
@@ -47,23 +54,29 @@ _HIDDEN_SIZE_WORTH_SPINNING = 96
 
 
 @contextmanager
+def torch_threads(n_threads: int) -> Iterator[None]:
+    """Let torch use so many threads, the caller's setting restored."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def limited_threads(n_threads: int | None, layers: RecurrentLayers, device: str) -> Iterator[None]:
     """Compute with `n_threads` threads, the caller's setting of torch restored; None chooses what is quickest.
 
     Compiled cells have threads of their own, which sleep while they wait; torch then gets one thread, whose companions
     would only spin beside them.
     """
-    before = torch.get_num_threads()
     compiled = layers.runs_compiled(torch.device(device).type)
     if n_threads is None:
         worth_it = compiled or layers.hidden_size >= _HIDDEN_SIZE_WORTH_SPINNING
-        n_threads = before if worth_it and not is_joblib_worker() else 1
-    torch.set_num_threads(1 if compiled else n_threads)
-    try:
-        with cell_threads(n_threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
+        n_threads = torch.get_num_threads() if worth_it and not is_joblib_worker() else 1
+    with cell_threads(n_threads), torch_threads(1 if compiled else n_threads):
+        yield
 
 
 def is_joblib_worker() -> bool:

@@ -1,13 +1,25 @@
-"""What holds when something fails: the argument is named, and the estimator is as it was."""
+"""What holds when something fails: the argument is named, the estimator is as it was; warnings point at the caller."""
 
 from __future__ import annotations
 
 import re
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
+_INNER = ("sklearn_rnn", "sklearn", "joblib")  # packages between the user's line and the cause of a warning
+
+
+def warn(message: str) -> None:
+    """A UserWarning that points at the line of the user's that led here, through a Pipeline or a search, too."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INNER:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from abc import abstractmethod
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -13,19 +13,19 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._callbacks import FitTask
-from sklearn_rnn._device import limited_threads, resolve_device, seeded
-from sklearn_rnn._errors import reading, unchanged_on_error
+from sklearn_rnn._device import limited_threads, resolve_device, seeded, torch_threads
+from sklearn_rnn._errors import reading, unchanged_on_error, warn
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
 from sklearn_rnn._parameters import check_shared_parameters
 from sklearn_rnn._statistics import channel_statistics, check_units
 from sklearn_rnn._targets import with_values
-from sklearn_rnn._training import fit_net, predict_net
+from sklearn_rnn._training import fit_net, is_random, predict_net
 from sklearn_rnn._validation import (
     channel_positions,
     check_codes_exact,
@@ -127,7 +127,7 @@ class RecurrentEstimator(NetEstimator):
             sequences, targets, weights = sequences[kept], targets[kept], weights[kept]
         check_segment_size(self.segment_size, sequences)
         held_out = self._check_validation(validation, sequences)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        seed = self._draw_seed(one_pass)
         stop_early = not one_pass and self._stops_early(len(sequences), held_out is not None)
         if held_out is None and stop_early:
             train_rows, valid_rows = self._split_validation(targets, np.random.RandomState(seed))
@@ -135,8 +135,11 @@ class RecurrentEstimator(NetEstimator):
             sequences, targets = sequences[train_rows], targets[train_rows]
             weights = None if weights is None else weights[train_rows]
         settings = self._settings(len(sequences), stop_early, device, one_pass)
-        with seeded(seed, device):
+        with ExitStack() as randomness:
+            randomness.enter_context(seeded(seed, device))
             module, criterion, optimizer_state = self._start(sequences, targets, weights, resume)
+            if not is_random(module):
+                randomness.close()  # so that fits in other threads need not wait
             train = self._make_dataset(module, sequences, targets, weights, device)
             valid = None if held_out is None else self._make_dataset(module, *held_out, device)
             self._remember_length(sequences, resume)
@@ -155,13 +158,14 @@ class RecurrentEstimator(NetEstimator):
                 )
         self._store_training(net, best_epoch, device, resume)
 
+    @torch_threads(1)  # the threads of a decomposition would change bits, and hang in a process that is forked later
     def _start(
         self, sequences: Sequences, targets: Any, weights: NDArray | None, resume: bool
     ) -> tuple[RecurrentNet, Criterion, dict | None]:
         """The module and criterion that training begins with: new ones, or copies of those of the last fit."""
         if resume:
-            old = self.net_
-            return copy.deepcopy(old.module_), copy.deepcopy(old.criterion_), old.optimizer_.state_dict()["state"]
+            old = self.net_  # copies, because a refused fit leaves the last one as it was
+            return copy.deepcopy((old.module_, old.criterion_, old.optimizer_.state_dict()["state"]))
         mean, scale, missing = channel_statistics(sequences, weights)
         check_units(mean, scale, "X")
         categorical = self._categorical_channels(sequences)
@@ -249,11 +253,9 @@ class RecurrentEstimator(NetEstimator):
             check_finite(sequences, "X")
             return sequences
         if reset and isinstance(getattr(X, "index", None), (pd.DatetimeIndex, pd.PeriodIndex)):
-            warnings.warn(
+            warn(
                 "X is a table with a time index, and each of its rows is read as one sequence of its columns. If its "
                 f"rows are the steps, put SlidingWindow before {type(self).__name__} in a Pipeline.",
-                UserWarning,
-                stacklevel=6,
             )
         X = plain_data(X, "X")
         table = validate_data(self, X, reset=reset, dtype=self.dtype, ensure_all_finite="allow-nan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -10,11 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import conformal_shifts, with_shifts
-from sklearn_rnn._device import limited_threads, resolve_device, seeded
+from sklearn_rnn._device import limited_threads, resolve_device, seeded, torch_threads
 from sklearn_rnn._errors import reading
 from sklearn_rnn._forecast_data import (
     ForecastDataset,
@@ -43,7 +43,7 @@ from sklearn_rnn._panel import (
 from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups, spacings
 from sklearn_rnn._statistics import channel_statistics, check_units
-from sklearn_rnn._training import fit_net, predict_forecasts
+from sklearn_rnn._training import fit_net, is_random, predict_forecasts
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.sequences import Sequences
 
@@ -190,7 +190,7 @@ class BaseForecaster(NetEstimator):
 
     def _train(self, rows: Rows, resume: bool, task: FitTask) -> None:
         device = resolve_device(self.device)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        seed = self._draw_seed()
         runs = bounds_of_runs(rows, self._frequency.max_gap)
         cuts = self._cuts(rows)
         train, valid = self._windows_of(rows, runs, None, 0), None
@@ -200,11 +200,14 @@ class BaseForecaster(NetEstimator):
             cut = cuts[rows.groups[runs[0]]]  # (n_runs,)
             train, valid = self._windows_of(rows, runs, cut, 0), self._windows_of(rows, runs, None, cut)
             valid = thinned(valid, LARGEST_VALIDATION)
-        with seeded(seed, device):
+        with ExitStack() as randomness:
+            randomness.enter_context(seeded(seed, device))
             module, criterion, state = self._start(rows, runs, cuts if hold_out else None, resume)
             data = self._dataset(module, train, device)
             held_out = None if valid is None else self._dataset(module, valid, device)
             settings = self._settings(data.samples_an_epoch, stop_early, device, one_pass=False)
+            if not is_random(module):
+                randomness.close()  # so that fits in other threads need not wait
             self._shifts: NDArray[np.float64] | None = None
             task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
             with limited_threads(self.n_threads, module.recurrent, device):
@@ -258,20 +261,22 @@ class BaseForecaster(NetEstimator):
             )
         return hold_out, stop_early
 
+    @torch_threads(1)  # the threads of a decomposition would change bits, and hang in a process that is forked later
     def _start(
         self, rows: Rows, runs: tuple, cuts: NDArray | None, resume: bool
     ) -> tuple[ForecastNet, Criterion, dict | None]:
         """The module and criterion that training begins with: new ones, or copies of those of the last fit."""
         if resume:
-            old = self.net_
-            return copy.deepcopy(old.module_), copy.deepcopy(old.criterion_), old.optimizer_.state_dict()["state"]
+            old = self.net_  # copies, because a refused fit leaves the last one as it was
+            return copy.deepcopy((old.module_, old.criterion_, old.optimizer_.state_dict()["state"]))
         starts, stops = runs
         if cuts is not None:
             stops = np.maximum(np.minimum(stops, cuts[rows.groups[starts]]), starts)
         kept = stops > starts
-        mean, scale, missing = channel_statistics(Sequences(rows.values, starts[kept], (stops - starts)[kept]))
-        check_units(mean, scale, "X")
         roles, dtype = self._roles, getattr(torch, self.dtype)
+        training_rows = Sequences(rows.values, starts[kept], (stops - starts)[kept])
+        mean, scale, missing = channel_statistics(training_rows, n_targets=len(roles.target))
+        check_units(mean, scale, "X")
         categories = {roles.position(name): list(map(float, range(len(c)))) for name, c in roles.categories.items()}
         module = ForecastNet(
             len(roles.target),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from sklearn_rnn._errors import warn
 from sklearn_rnn._forecast_base import BaseForecaster
 from sklearn_rnn._forecast_data import values_after
 from sklearn_rnn._forecast_tables import all_quantiles
@@ -117,10 +117,8 @@ def _warn_of_a_gap_behind_fit(first_new: NDArray, first_rows: NDArray, starts_of
     """Tell that the rows remembered from fit are of no use, where they end a gap before the new ones in every group."""
     remembered = first_new > first_rows
     if remembered.any() and np.isin(first_new[remembered], starts_of_runs).all():
-        warnings.warn(
+        warn(
             "The rows of fit end some rows before those of X, so the first windows are short and few. In a "
             "cross-validation use WindowSplit(horizon=0): the forecaster's targets are rows of the training fold, and "
             "nothing has to be left out between the folds.",
-            UserWarning,
-            stacklevel=3,
         )

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 
 from sklearn_rnn._callbacks import CallbackSupportMixin
+from sklearn_rnn._checkpoints import check_path, seed_to_go_on
 from sklearn_rnn._device import resolve_device
 from sklearn_rnn._training import SequenceNet, TrainingSettings, freeze_net, restore_net
 from sklearn_rnn._validation import check_parameters
+
+_RESTORING = threading.RLock()
 
 EARLY_STOPPING_SAMPLES = 1_000
 UPDATES = 2_000
@@ -51,7 +57,16 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             callbacks=self.callbacks or (),
             device=device,
             verbose=int(self.verbose),
+            checkpoint=None if one_pass or self.checkpoint is None else check_path(self.checkpoint),
+            checkpoint_every=int(self.checkpoint_every),
         )
+
+    def _draw_seed(self, one_pass: bool = False) -> int:
+        """What decides all that is random in a fit; without an int as random_state a checkpoint knows it."""
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        if self.checkpoint is None or one_pass or isinstance(self.random_state, Integral):
+            return seed
+        return seed_to_go_on(check_path(self.checkpoint), seed)
 
     def _store_training(self, net: SequenceNet, best_epoch: int, device: str, resume: bool) -> None:
         for name, value in self._record_of_training(net, best_epoch, device, resume).items():
@@ -86,17 +101,21 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
     @property
     def net_(self) -> SequenceNet:
         """The trained skorch net, made anew on first use after unpickling."""
-        if "_net" not in vars(self):
-            if "_frozen_net" not in vars(self):
-                raise AttributeError(f"This {type(self).__name__} has no net_ before fit.")
-            try:
-                device = resolve_device(self.device_)
-            except ValueError:  # fitted on a device that this machine lacks
-                device = resolve_device("auto")
-            self._net = restore_net(self._frozen_net, device)
-            self.device_ = device
-            del self._frozen_net
-        return self._net
+        with _RESTORING:  # several threads may be the first
+            if "_net" not in vars(self):
+                self._restore_net()
+            return self._net
+
+    def _restore_net(self) -> None:
+        if "_frozen_net" not in vars(self):
+            raise AttributeError(f"This {type(self).__name__} has no net_ before fit.")
+        try:
+            device = resolve_device(self.device_)
+        except ValueError:  # fitted on a device that this machine lacks
+            device = resolve_device("auto")
+        self._net = restore_net(self._frozen_net, device)
+        self.device_ = device
+        del self._frozen_net
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_net" in vars(self) or "_frozen_net" in vars(self)

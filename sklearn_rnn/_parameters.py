@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, TypeVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -41,6 +42,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "tol": [Interval(Real, 0, None, closed="left")],
     "warm_start": ["boolean"],
     "callbacks": [list, tuple, None],
+    "checkpoint": [str, PathLike, None],
+    "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
     "device": [str],
     "dtype": [StrOptions({"float32", "float64"})],
     "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
@@ -112,6 +115,13 @@ n_iter_no_change : int, default=10
     callbacks : list of skorch callbacks or None, default=None
         Called during training, as skorch documents them. scikit-learn's own ones (from its version 1.9 on) are set with
         `set_callbacks`; each epoch is a task to them.
+    checkpoint : str, path or None, default=None
+        A file in which `fit` keeps the state of training, so that after the end of its process the same call goes on
+        from there, to the same bits on a CPU. It is written in one step, removed when training ends, and kept when it
+        is interrupted. One of another fit, with other parameters or data, is refused. The state of `callbacks` is not
+        in it.
+    checkpoint_every : int, default=1
+        Epochs from one writing of that file to the next.
     device : str, default="auto"
         "auto" takes cuda, then mps, then cpu; or "cpu", "cuda", "cuda:1", "mps".
     dtype : {"float32", "float64"}, default="float32"
@@ -122,7 +132,8 @@ n_iter_no_change : int, default=10
         Whether a CPU may run the cells compiled by numba, where it is installed (the extra "fast") and `hidden_size` is
         at most 128; results agree with torch's own modules to rounding.
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights, shuffling, dropout and held-out samples. The same int gives the same bits on a CPU.
+        Decides initial weights, shuffling, dropout and held-out samples. The same int gives the same bits on a CPU,
+        whatever `n_threads` is where the cells run compiled; torch's own cells round differently by it.
     verbose : int, default=0
         1 shows a bar with epochs, losses, the best epoch and the time left; where the output is no terminal or
         notebook, a line every half minute and one at the end. 2 prints a table, a line each epoch."""

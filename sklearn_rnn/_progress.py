@@ -25,7 +25,7 @@ class Progress:
     def end_epoch(self, net: Any) -> bool:
         """Take note of an epoch's losses; training goes on."""
         record = net.history[-1]
-        self.n_done += 1
+        self.n_done = len(net.history)  # those of a checkpoint among them
         if "valid_loss" in record:
             self._best = min((record["valid_loss"], self.n_done), self._best or (float("inf"), 0))
         self.losses = describe_losses(record, self._best)
@@ -48,7 +48,7 @@ class Bar(Progress):
 
     def show(self) -> None:
         self.bar.set_postfix_str(self.losses, refresh=False)
-        self.bar.update()
+        self.bar.update(self.n_done - self.bar.n)
 
     def close(self) -> None:
         self.bar.total = self.n_done  # training that stopped early is done, too

@@ -14,12 +14,12 @@ SMALLEST, LARGEST = 1e-36, 1e36  # units that float32 holds, with room for what 
 
 
 def channel_statistics(
-    sequences: Sequences, weights: NDArray | None = None
+    sequences: Sequences, weights: NDArray | None = None, *, n_targets: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Mean and scale of each channel over the steps that the net will see, and whether it has missing values.
 
-    A row counts as often as sequences contain it, times their weights. The scale is the standard deviation, 1 for a
-    constant channel.
+    A row counts as often as sequences contain it, times their weights. The scale is the standard deviation; that of a
+    constant channel is 1, but for the first `n_targets` as :func:`target_statistics` says.
     """
     counts = sequences.used_rows(weights)
     total, mean = np.zeros(sequences.n_channels), np.zeros(sequences.n_channels)
@@ -35,11 +35,15 @@ def channel_statistics(
         for rows, share in _used_chunks(sequences, counts):
             variance += share @ np.square(np.where(np.isnan(rows), 0.0, rows - mean))
         variance /= np.where(total > 0, total, 1.0)
-    return mean, _scale(mean, variance, if_constant=1.0), missing
+    if_constant = np.where(np.arange(len(mean)) < n_targets, _scale_of_constant_target(mean), 1.0)
+    return mean, _scale(mean, variance, if_constant), missing
 
 
 def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted mean and scale of each column of targets (n, n_targets), NaN left out."""
+    """Weighted mean and scale of each column of targets (n, n_targets), NaN left out.
+
+    A constant target gets a scale so small that the net cannot miss it by more than rounding.
+    """
     share = np.ones(len(targets)) if weights is None else weights
     present = ~np.isnan(targets)
     total = share @ present
@@ -47,13 +51,13 @@ def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArra
     with np.errstate(over="ignore", invalid="ignore"):  # check_units refuses what comes of it
         mean = share @ np.where(present, targets, 0.0) / total
         variance = share @ np.square(np.where(present, targets - mean, 0.0)) / total
-    # A constant target gets a scale so small that the net cannot miss it by more than rounding.
-    return mean, _scale(mean, variance, if_constant=np.maximum(1e-6 * np.where(mean == 0, 1.0, np.abs(mean)), SMALLEST))
+    return mean, _scale(mean, variance, _scale_of_constant_target(mean))
 
 
 def check_units(mean: NDArray, scale: NDArray, name: str) -> None:
     """ValueError where the net, which keeps its units in float32, cannot hold a mean or scale."""
     fit = (np.abs(mean) <= LARGEST) & (scale <= LARGEST) & (scale >= SMALLEST)
+    fit &= (mean == 0) | (np.abs(mean) >= SMALLEST) | (scale > SMALLEST)  # too small to tell it from a constant
     if not fit.all():
         i = int(np.flatnonzero(~fit)[0])
         raise ValueError(
@@ -87,7 +91,11 @@ def _chunks(sequences: Sequences) -> Iterator[slice]:
     return (slice(start, start + n_rows) for start in range(0, len(sequences.values), n_rows))
 
 
-def _scale(mean: NDArray, variance: NDArray, if_constant: NDArray | float) -> NDArray[np.float64]:
+def _scale_of_constant_target(mean: NDArray) -> NDArray[np.float64]:
+    return np.maximum(1e-6 * np.where(mean == 0, 1.0, np.abs(mean)), SMALLEST)
+
+
+def _scale(mean: NDArray, variance: NDArray, if_constant: NDArray) -> NDArray[np.float64]:
     """Standard deviations; `if_constant` where nothing varies but rounding."""
     scale = np.sqrt(variance)
     return np.where(scale > 1e-12 * np.abs(mean), scale, if_constant)

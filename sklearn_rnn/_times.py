@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_rnn._errors import reading
+from sklearn_rnn._errors import reading, warn
 
 INTEGERS, FLOATS = "integers", "floats"
 TIMESTAMPS, ZONED, DURATIONS = "timestamps", "timestamps with a time zone", "durations"
@@ -217,20 +216,16 @@ def _even_step(spacings: NDArray, kind: str, rounding_error: float = 0) -> Any:
     commonest = sizes[counts.argmax()]
     n_irregular = int(counts[sizes % commonest != 0].sum())
     spacing = format_time((commonest * smallest).astype(spacings.dtype), DURATIONS if kind not in NUMERIC else kind)
-    warnings.warn(
+    warn(
         f"The times are irregular: {n_irregular} of {len(spacings)} spacings are no multiple of {spacing}, the most "
         "common one. Windows therefore cross gaps of any length. Set max_gap to cut them at longer gaps.",
-        UserWarning,
-        stacklevel=2,
     )
     return None
 
 
 def _warn_that_every_row_is_alone(smallest: int) -> None:
-    warnings.warn(
+    warn(
         f"Every window has a single row: the smallest spacing of the integer times is {smallest}, and integer times "
         f"more than 1 apart are a gap. Set max_gap={smallest} if that is one step, or name the time column "
         "with time= if the index counts the rows of several groups.",
-        UserWarning,
-        stacklevel=2,
     )

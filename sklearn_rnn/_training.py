@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer, LRScheduler, PrintLog
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler, PrintLog
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
 from sklearn_rnn._batches import Batches, SequenceDataset, prediction_batches
+from sklearn_rnn._checkpoints import Checkpoint
+from sklearn_rnn._course import Course
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._progress import show_progress
 from sklearn_rnn.nets import ForecastNet, RecurrentNet
@@ -34,6 +37,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 NETS: dict[str, type[nn.Module]] = {net.__name__: net for net in (RecurrentNet, ForecastNet)}
+DIVERGED = "Lower learning_rate, set or lower gradient_clip, or look for extreme values in X and y."
 _FUSED_OPTIMIZERS = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 
 
@@ -69,6 +73,17 @@ class TrainingSettings:
     callbacks: Sequence[Callback]
     device: str
     verbose: int
+    checkpoint: Path | None
+    checkpoint_every: int
+
+    def decisive(self) -> dict[str, Any]:
+        """The settings that a result depends on, by name."""
+        silent = ("callbacks", "device", "verbose", "checkpoint", "checkpoint_every")
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in silent}
+
+
+class StopTraining(KeyboardInterrupt):
+    """The end of training that a callback decides on; skorch ends it by KeyboardInterrupt alone."""
 
 
 class SequenceNet(NeuralNet):
@@ -98,6 +113,7 @@ class SequenceNet(NeuralNet):
         super().__init__(*args, **kwargs)
         self.gradient_clip, self.schedule = gradient_clip, schedule
         self.generator, self.record_batches = generator, record_batches
+        self.interrupted = False
 
     @property
     def _default_callbacks(self) -> list:
@@ -106,13 +122,24 @@ class SequenceNet(NeuralNet):
     def get_iterator(self, dataset: SequenceDataset, training: bool = False) -> Batches:
         if not training:
             return Batches(dataset, 2 * self.batch_size)
-        batches = Batches(dataset, self.batch_size, self.generator)
+        return Batches(dataset, self.batch_size, self.generator)
+
+    def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        super().on_train_begin(net, X=X, y=y, **kwargs)
         if self.schedule in SCHEDULES:
-            n_updates, factor = self.max_epochs * len(batches), SCHEDULES[self.schedule]
+            n_updates = self.max_epochs * len(self.get_iterator(X, training=True))
+            factor = SCHEDULES[self.schedule]
             self.schedule_ = torch.optim.lr_scheduler.LambdaLR(
                 self.optimizer_, lambda update: factor(min(update / n_updates, 1.0))
             )
-        return batches
+
+    def fit_loop(self, *args: Any, **kwargs: Any) -> NeuralNet:
+        """Remember whether it was the user who ended training: skorch goes on as if a callback had."""
+        try:
+            return super().fit_loop(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            self.interrupted = not _is_planned(error)
+            raise
 
     def run_single_epoch(
         self, iterator: Batches | None, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
@@ -138,7 +165,7 @@ class SequenceNet(NeuralNet):
         if not math.isfinite(mean_loss):
             raise ValueError(
                 f"The {'training' if training else 'validation'} loss became {mean_loss} in epoch {len(self.history)}. "
-                "Lower learning_rate or gradient_clip, or look for extreme values in X and y."
+                + DIVERGED
             )
         self.history.record(f"{prefix}_loss", mean_loss)
 
@@ -179,34 +206,6 @@ class RecordLearningRate(Callback):
         net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
 
 
-class BestEpoch(Callback):
-    """Tell when the validation loss no longer improves, and bring the best epoch's weights back from memory."""
-
-    def __init__(self, patience: int, tol: float) -> None:
-        self.patience, self.tol = patience, tol
-
-    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        self.best_loss_, self.last_improvement_, self.n_stale_ = math.inf, math.inf, 0
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        loss = net.history[-1, "valid_loss"]
-        if loss < self.best_loss_:
-            self.best_loss_, self.best_epoch_ = loss, len(net.history)
-            self.best_weights_ = copy.deepcopy(net.module_.state_dict())
-        if loss < self.last_improvement_ - self.tol:
-            self.last_improvement_, self.n_stale_ = loss, 0
-        else:
-            self.n_stale_ += 1
-
-    @property
-    def stops(self) -> bool:
-        return self.n_stale_ >= self.patience
-
-    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        net.module_.load_state_dict(self.best_weights_)
-        del self.best_weights_
-
-
 class Observer(Protocol):
     """Who is told of each epoch."""
 
@@ -218,19 +217,24 @@ class Observer(Protocol):
 
 
 class Tell(Callback):
-    """Tells observers of each epoch after all else, and ends training where one of them or the best epoch says so."""
+    """Tells the course of training and its observers of each epoch, after all else; any of them can end it."""
 
-    def __init__(self, observers: Sequence[Observer], best: BestEpoch | None) -> None:
-        self.observers, self.best = observers, best
+    def __init__(self, course: Course, observers: Sequence[Observer]) -> None:
+        self.course, self.observers = course, observers
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.course.begin(net)
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         for observer in self.observers:
             observer.begin_epoch()
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        stops = [observer.end_epoch(net) for observer in self.observers]
-        if any(stops) or (self.best is not None and self.best.stops):
-            raise KeyboardInterrupt  # skorch's way to end training
+        if any([self.course.end_epoch(net), *[observer.end_epoch(net) for observer in self.observers]]):
+            raise StopTraining
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.course.end(net)
 
 
 def fit_net(
@@ -252,17 +256,26 @@ def fit_net(
     best_epoch : int
         The epoch whose weights the module has, counted from 1.
     """
-    best = BestEpoch(settings.n_iter_no_change, settings.tol) if settings.stop_early else None
+    checkpoint = None
+    if settings.checkpoint is not None:
+        start = [module.config, module.state_dict(), criterion.config, settings.decisive(), seed, optimizer_state]
+        checkpoint = Checkpoint(
+            settings.checkpoint, settings.checkpoint_every, seed=seed, parameters=start, data=[train, valid]
+        )
+    course = Course(settings.n_iter_no_change if settings.stop_early else None, settings.tol, checkpoint)
     with ExitStack() as stack:
         if settings.verbose == 1:
             observers = [*observers, stack.enter_context(closing(show_progress(settings.max_epochs)))]
-        callbacks = _make_callbacks(settings, best, observers, has_valid=valid is not None)
+        callbacks = [*_make_callbacks(settings, has_valid=valid is not None), Tell(course, observers)]
         net = _make_net(module, criterion, valid, callbacks, settings, seed)
         if optimizer_state is not None:  # its moments, not its learning rate
             net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": optimizer_state})
-        net.partial_fit(train)
+        net.partial_fit(train, epochs=course.epochs_left(settings.max_epochs))
+    if not all(bool(weights.isfinite().all()) for weights in module.parameters()):
+        raise ValueError(f"Weights became infinite in epoch {len(net.history)}, the last. {DIVERGED}")
+    course.finish(net, net.interrupted)
     module.eval()
-    return net, len(net.history) if best is None else best.best_epoch_
+    return net, course.best_epoch
 
 
 def _make_net(
@@ -296,6 +309,17 @@ def _make_net(
     return net.initialize()
 
 
+def is_random(module: nn.Module) -> bool:
+    """Whether training draws from torch's generators: for dropout, or for noise on inputs."""
+    return any(getattr(part, "p", 0) or getattr(part, "noise", 0) for part in module.modules())
+
+
+def _is_planned(error: KeyboardInterrupt) -> bool:
+    """Whether a callback ended training, as skorch's EarlyStopping does by the exception of Ctrl-C."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, StopTraining) or isinstance(frame.f_locals.get("self"), EarlyStopping)
+
+
 def takes_the_settings(optimizer: type) -> bool:
     """Whether a class is an optimizer that can be made with a learning rate and weight decay."""
     is_optimizer = issubclass(optimizer, torch.optim.Optimizer)
@@ -309,9 +333,7 @@ def is_callback(value: Any) -> bool:
     return isinstance(value, Callback) or (isinstance(value, type) and issubclass(value, Callback))
 
 
-def _make_callbacks(
-    settings: TrainingSettings, best: BestEpoch | None, observers: Sequence[Observer], has_valid: bool
-) -> list[Any]:
+def _make_callbacks(settings: TrainingSettings, has_valid: bool) -> list[Any]:
     callbacks: list[Any] = [RecordLearningRate(), *settings.callbacks]
     if settings.schedule == "plateau":
         callbacks.append(
@@ -325,9 +347,7 @@ def _make_callbacks(
         )
     if settings.verbose > 1:
         callbacks.append(PrintLog())
-    if best is not None:
-        callbacks.append(best)
-    return [*callbacks, Tell(observers, best)]
+    return callbacks
 
 
 def freeze_net(net: SequenceNet) -> dict[str, Any]:
@@ -339,9 +359,9 @@ def freeze_net(net: SequenceNet) -> dict[str, Any]:
 
 def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
     """The net behind :func:`freeze_net`, ready to predict or to be trained on."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):  # nothing is drawn: other threads may be drawing from torch's generator
         module = NETS[frozen["kind"]](**frozen["module"])
-    module.to(torch.from_numpy(frozen["weights"]["head.weight"]).dtype)
+    module.to(torch.from_numpy(frozen["weights"]["head.weight"]).dtype).to_empty(device="cpu")
     module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in frozen["weights"].items()})
     net = SequenceNet(
         module,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ def check_parameters(owner: Any) -> None:
         if isinstance(value, np.timedelta64) and np.timedelta64 not in table[name]:  # numpy counts it as an integer
             raise TypeError(f"{name} is {value!r}, but must be no length of time. Pass a number.")
         with reading(name):
-            if isinstance(value, Integral) and not isinstance(value, np.timedelta64):
+            if isinstance(value, int):
                 float(value)  # an integer of hundreds of digits fits nowhere
             validate_parameter_constraints(table, {name: value}, caller_name=type(owner).__name__)
 
@@ -56,10 +56,9 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[np
     if sample_weight is None:
         return None
     with reading("sample_weight", "Pass one number for each sample."):
-        given = plain_data(sample_weight, "sample_weight")
+        one_for_all = isinstance(sample_weight, Real)
+        given = np.full(n_samples, sample_weight) if one_for_all else plain_data(sample_weight, "sample_weight")
         weights = check_array(given, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-    if weights.ndim == 0:
-        weights = np.full(n_samples, float(weights))
     if weights.shape != (n_samples,):
         raise ValueError(
             f"sample_weight.shape is {weights.shape}, but must be ({n_samples},): one weight for each sample."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,8 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         tol: float = 1e-4,
         warm_start: bool = False,
         callbacks: list | None = None,
+        checkpoint: str | PathLike | None = None,
+        checkpoint_every: int = 1,
         device: str = "auto",
         dtype: str = "float32",
         n_threads: int | None = None,
@@ -164,6 +167,8 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         self.tol = tol
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.device = device
         self.dtype = dtype
         self.n_threads = n_threads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from numbers import Integral
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ from sklearn_rnn.nets.forecast import NORMALIZATIONS
 _SHARED = [
     *("cell", "hidden_size", "n_layers", "dropout", "optimizer", "learning_rate", "schedule", "weight_decay"),
     *("gradient_clip", "batch_size", "max_epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "tol"),
-    *("warm_start", "callbacks", "device", "dtype", "n_threads", "fused", "random_state", "verbose"),
+    *("warm_start", "callbacks", "checkpoint", "checkpoint_every", "device", "dtype", "n_threads", "fused"),
+    *("random_state", "verbose"),
 ]
 
 
@@ -190,6 +192,8 @@ class RNNForecaster(OriginForecaster):
         tol: float = 1e-4,
         warm_start: bool = False,
         callbacks: list | None = None,
+        checkpoint: str | PathLike | None = None,
+        checkpoint_every: int = 1,
         device: str = "auto",
         dtype: str = "float32",
         n_threads: int | None = None,
@@ -228,6 +232,8 @@ class RNNForecaster(OriginForecaster):
         self.tol = tol
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.device = device
         self.dtype = dtype
         self.n_threads = n_threads

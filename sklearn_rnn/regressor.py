@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         tol: float = 1e-4,
         warm_start: bool = False,
         callbacks: list | None = None,
+        checkpoint: str | PathLike | None = None,
+        checkpoint_every: int = 1,
         device: str = "auto",
         dtype: str = "float32",
         n_threads: int | None = None,
@@ -157,6 +160,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         self.tol = tol
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.device = device
         self.dtype = dtype
         self.n_threads = n_threads
@@ -266,7 +271,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:
         anchor = None if self.anchor is None else self._anchor_channel(sequences)
         if self.per_step:
-            mean, scale, _ = channel_statistics(targets, weights)
+            mean, scale, _ = channel_statistics(targets, weights, n_targets=self._n_outputs)
         elif anchor is not None:
             mean, scale = target_statistics(targets - last_values(sequences, anchor)[:, None], weights)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
@@ -14,7 +13,7 @@ from sklearn.utils import check_consistent_length, indexable
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _num_samples
 
-from sklearn_rnn._errors import reading
+from sklearn_rnn._errors import reading, warn
 from sklearn_rnn._rows import as_pandas, check_has_columns
 from sklearn_rnn._times import read_times
 from sklearn_rnn._validation import check_parameters
@@ -110,10 +109,8 @@ class WindowSplit(BaseCrossValidator):
         """
         check_parameters(self)
         if groups is not None:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} ignores groups: with time set, it cuts all groups at the same time.",
-                UserWarning,
-                stacklevel=2,
             )
         with reading("y"):
             check_consistent_length(y)

@@ -290,7 +290,8 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ndarray of str of shape (n_steps * n_channels,)
         """
         check_is_fitted(self)
-        names = _check_feature_names_in(self, input_features)
+        with reading("input_features", "Pass the names of the columns."):
+            names = _check_feature_names_in(self, input_features)
         lags = range(self.n_steps - 1, -1, -1)
         return np.array([f"{names[channel]}_lag{lag}" for lag in lags for channel in self._channels], dtype=object)
 

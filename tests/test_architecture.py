@@ -29,6 +29,8 @@ FLOORS = {
     "_onnx": 1,
     "_training": 1,
     "_progress": 1,
+    "_course": 1,
+    "_checkpoints": 1,
     "_batches": 1,
     "_losses": 1,
     "_targets": 1,

@@ -34,6 +34,7 @@ from sklearn_rnn import (
     as_sequences,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # of what makes the input; `attempt` looks at those of the package
 QUICK, SLOW = 50, 1_700  # cases of each of the six tests below
 
 OURS = [str(Path(module.__file__).parent) for module in (sklearn_rnn, sklearn)]
@@ -249,6 +250,8 @@ PLAUSIBLE = {
     "tol": [0, np.inf, 1e300],
     "warm_start": [True],
     "callbacks": [[], [1], [len], [None], ["a"], [object()], ("a",)],
+    "checkpoint": ["", ".", "no/such/folder/file", "a\x00b"],
+    "checkpoint_every": [2, np.int64(1), 10**30],
     "device": ["cpu", "auto", "cuda", "cuda:7", "mps", "", "cpu:0"],
     "dtype": ["float32", "float64"],
     "n_threads": [1, 2, np.int64(1), 10**6, 10**18],
@@ -257,18 +260,21 @@ PLAUSIBLE = {
     "nonlinearity": ["tanh", "relu"],
     "dropout": [0.5, np.float32(0.1)],
 }
-ENDLESS = {"max_epochs"}  # large values are a wish, not a mistake
 
 
-def parameters_of(model):
-    names = [name for name in model.get_params(deep=False) if name not in ENDLESS]
-    return changes([*names, "max_epochs"], hostile.VALUES, PLAUSIBLE).map(
-        lambda chosen: {
-            name: value
-            for name, value in chosen.items()
-            if not (name in ENDLESS and isinstance(value, (int, np.integer)) and value > 3)
-            and not (name == "verbose" and value is not None and not isinstance(value, (str, bytes)))
-        }
+def is_mere_mistake(name, value):
+    """Not the wish for an endless training, a printed table or a file."""
+    if name == "max_epochs":
+        return not isinstance(value, (int, np.integer)) or value <= 3
+    if name == "verbose":
+        return value is None or isinstance(value, (str, bytes))
+    return name != "checkpoint" or not isinstance(value, str) or value in PLAUSIBLE["checkpoint"]
+
+
+def parameters_of(model, *favoured, plausible):
+    names = [*model.get_params(deep=False), *favoured]
+    return changes(names, hostile.VALUES, plausible).map(
+        lambda chosen: {name: value for name, value in chosen.items() if is_mere_mistake(name, value)}
     )
 
 
@@ -282,7 +288,7 @@ def examine_recurrent(data, kind):
     options = {}
     if data.draw(st.integers(0, 7)) == 0:
         options = {"X_val": data.draw(inputs()), "y_val": data.draw(labels(N))}
-    parameters = data.draw(parameters_of(model)) if data.draw(st.integers(0, 2)) else {}
+    parameters = data.draw(parameters_of(model, plausible=PLAUSIBLE)) if data.draw(st.integers(0, 2)) else {}
     names = [*NAMES_OF_X, "y", "sample_weight", "X_val", "y_val", "classes", "class_weight"]
     if data.draw(st.integers(0, 4)) == 0:
         call = lambda: model.partial_fit(X, y, sample_weight=sample_weight)  # noqa: E731
@@ -345,8 +351,8 @@ def examine_forecaster(data):
     model = fitted("forecaster") if data.draw(st.booleans()) else RNNForecaster("a", 2, **TINY)
     was_fitted = hasattr(model, "net_")
     X = data.draw(st.one_of(frames(), frames((2 * N,)), things([(2 * N,), (2 * N, 2), (2, 3)]), st.just(good_table())))
-    names = [name for name in model.get_params(deep=False) if name not in (*ENDLESS, "verbose")]
-    chosen = data.draw(changes([*names, *FORECASTER, *FORECASTER], hostile.VALUES, {**PLAUSIBLE, **FORECASTER}))
+    plausible = {**PLAUSIBLE, **FORECASTER}
+    chosen = data.draw(parameters_of(model, *FORECASTER, *FORECASTER, plausible=plausible))
     earlier = model.get_params(deep=False)
     words = [*NAMES_OF_X, "rows", "future"]
     error = attempt_fit(model, chosen, lambda: model.fit(X), X, words)

@@ -1,0 +1,148 @@
+"""Files from which a training goes on: written whole or not at all, and read without running code from them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sklearn_rnn._batches import SequenceDataset
+
+HEADER = b"sklearn_rnn checkpoint 1\n"
+_DIGEST_SIZE = 32
+
+
+def check_path(path: str | os.PathLike) -> Path:
+    """ValueError where no file can be written."""
+    path = Path(path)
+    if "\0" in str(path) or not path.parent.is_dir() or path.is_dir():
+        raise ValueError(
+            f"checkpoint is {str(path)!r}, but must be the path of a file in a folder that is there. Make the folder "
+            "first, or choose another path."
+        )
+    return path
+
+
+def seed_to_go_on(path: Path, drawn: int) -> int:
+    """The seed of the fit that wrote the checkpoint, where there is one, else the one drawn."""
+    content = read_checkpoint(path)
+    return drawn if content is None else content["seed"]
+
+
+class Checkpoint:
+    """The file of one fit.
+
+    Parameters
+    ----------
+    path : Path
+    every : int
+        Epochs from one writing to the next.
+    seed : int
+        That of the fit.
+    parameters, data : iterable of tensors, datasets and plain values
+        What the fit starts from: a file that began with anything else is refused.
+
+    Attributes
+    ----------
+    content : dict or None
+        What the file held at the beginning.
+    """
+
+    def __init__(self, path: Path, every: int, *, seed: int, parameters: Iterable[Any], data: Iterable[Any]) -> None:
+        self.path, self.every = path, every
+        fingerprints = {"data": _fingerprint(data), "parameters": _fingerprint(parameters)}
+        self.about: dict[str, Any] = {"seed": seed, "fingerprints": fingerprints}
+        self.content = read_checkpoint(path)
+        if self.content is not None:
+            self._check_same_fit(self.content)
+
+    def write(self, state: dict[str, Any]) -> None:
+        write_checkpoint(self.path, {**self.about, **state})
+
+    def remove(self) -> None:
+        for leftover in (self.path, _part_of(self.path)):
+            leftover.unlink(missing_ok=True)
+
+    def _check_same_fit(self, content: dict[str, Any]) -> None:
+        for what, fingerprint in self.about["fingerprints"].items():
+            if content["fingerprints"][what] != fingerprint:
+                raise ValueError(
+                    f"checkpoint {str(self.path)!r} was written by a fit with other {what}. To go on, pass the same X, "
+                    "y, weights and parameters, random_state among them. To train from the beginning, delete the file "
+                    "or choose another path."
+                )
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Put the content in place of what was there, in one step: at every moment there is an old or a new file."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    data = buffer.getvalue()
+    with open(_part_of(path), "wb") as file:
+        file.write(HEADER + _digest(data) + data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(_part_of(path), path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any] | None:
+    """What was written, None where there is no file; ValueError for any other file."""
+    if not path.exists():
+        return None
+    file = path.read_bytes()
+    header, digest, data = file[: len(HEADER)], file[len(HEADER) :][:_DIGEST_SIZE], file[len(HEADER) + _DIGEST_SIZE :]
+    if header != HEADER or digest != _digest(data):
+        raise ValueError(
+            f"checkpoint {str(path)!r} is damaged, or no checkpoint of this version. Delete it to train from the "
+            "beginning, or choose another path."
+        )
+    try:
+        content: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f"checkpoint {str(path)!r} holds more than numbers ({type(error).__name__}), which is not read. Delete it."
+        ) from None
+    return content
+
+
+def _part_of(path: Path) -> Path:
+    """Where the next file is written until it is whole."""
+    return path.with_name(path.name + ".part")
+
+
+# Bytes ----------------------------------------------------------------------------------------------------------------
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST_SIZE).digest()
+
+
+def _fingerprint(things: Any) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    _absorb(digest, things)
+    return digest.hexdigest()
+
+
+def _absorb(digest: Any, thing: Any) -> None:
+    if isinstance(thing, Tensor):
+        digest.update(f"{thing.dtype}{tuple(thing.shape)}".encode())
+        digest.update(thing.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    elif isinstance(thing, SequenceDataset):
+        public = {name: value for name, value in vars(thing).items() if name != "device" and name[0] != "_"}
+        _absorb(digest, public)
+    elif isinstance(thing, dict):
+        for key, value in thing.items():
+            digest.update(repr(key).encode())
+            _absorb(digest, value)
+    elif isinstance(thing, (list, tuple)):
+        digest.update(f"{len(thing)}[".encode())
+        for item in thing:
+            _absorb(digest, item)
+    else:
+        digest.update(repr(thing).encode())

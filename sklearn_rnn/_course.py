@@ -1,0 +1,168 @@
+"""The course of a training: its best epoch, when it stops, how it goes on after an interrupt or in another process."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sklearn_rnn._checkpoints import Checkpoint
+from sklearn_rnn._errors import warn
+
+
+class Course:
+    """What is told of each epoch, and keeps the weights of the best one in memory.
+
+    `net` is always the skorch net that is trained.
+
+    Parameters
+    ----------
+    patience : int or None
+        Epochs without improvement of the validation loss after which training stops. None never stops it, and the
+        newest epoch counts as the best: what training falls back on when the next one is interrupted.
+    tol : float
+        How much the loss must fall to count as an improvement.
+    checkpoint : Checkpoint or None
+    """
+
+    def __init__(self, patience: int | None, tol: float, checkpoint: Checkpoint | None) -> None:
+        self.patience, self.tol, self.checkpoint = patience, tol, checkpoint
+        self.best_loss, self.last_improvement, self.n_stale = math.inf, math.inf, 0
+        self.best: tuple[int, dict[str, Tensor]] = (0, {})  # epoch and weights, replaced in one step
+        self._spare: dict[str, Tensor] = {}
+
+    @property
+    def best_epoch(self) -> int:
+        """Counted from 1, 0 before the end of the first."""
+        return self.best[0]
+
+    def epochs_left(self, max_epochs: int) -> int:
+        """How many epochs the checkpoint leaves to do."""
+        content = None if self.checkpoint is None else self.checkpoint.content
+        if content is None:
+            return max_epochs
+        return 0 if self._is_stale(content["n_stale"]) else max_epochs - len(content["history"])
+
+    def begin(self, net: Any) -> None:
+        if self.checkpoint is not None and self.checkpoint.content is not None:
+            self._restore(net, self.checkpoint.content)
+            self.checkpoint.content = None
+
+    def end_epoch(self, net: Any) -> bool:
+        """Whether training is to stop."""
+        if self.patience is None:
+            self._keep(net)
+        else:
+            self._judge(net, net.history[-1, "valid_loss"])
+        if self.checkpoint is not None and len(net.history) % self.checkpoint.every == 0:
+            self.checkpoint.write(self._state(net))
+        return self._is_stale(self.n_stale)
+
+    def end(self, net: Any) -> None:
+        """Bring the best epoch's weights back."""
+        if self.best_epoch:
+            net.module_.load_state_dict(self.best[1])
+        self.best, self._spare = (self.best_epoch, {}), {}
+
+    def finish(self, net: Any, interrupted: bool) -> None:
+        """Remove the checkpoint; of an interrupted training keep it and the whole epochs, and warn.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If there was no whole epoch.
+        """
+        if not interrupted:
+            if self.checkpoint is not None:
+                self.checkpoint.remove()
+            return
+        n_begun = len(net.history)
+        net.history[:] = [row for row in net.history.to_list() if "learning_rate" in row]
+        if not self.best_epoch:
+            raise KeyboardInterrupt
+        how = "fit with warm_start=True" if self.checkpoint is None else "the same call"
+        warn(
+            f"Training was interrupted in epoch {n_begun}. The model has the weights of epoch {self.best_epoch}, the "
+            f"best so far; {how} goes on.",
+        )
+
+    def _is_stale(self, n_stale: int) -> bool:
+        return self.patience is not None and n_stale >= self.patience
+
+    def _judge(self, net: Any, loss: float) -> None:
+        if loss < self.best_loss:
+            self.best_loss = loss
+            self._keep(net)
+        if loss < self.last_improvement - self.tol:
+            self.last_improvement, self.n_stale = loss, 0
+        else:
+            self.n_stale += 1
+
+    def _keep(self, net: Any) -> None:
+        weights = net.module_.state_dict()
+        if not self._spare:
+            self._spare = {name: tensor.clone() for name, tensor in weights.items()}
+        for name, tensor in weights.items():
+            self._spare[name].copy_(tensor)
+        before, self.best = self.best[1], (len(net.history), self._spare)
+        self._spare = before
+
+    # Checkpoints ------------------------------------------------------------------------------------------------------
+
+    def _state(self, net: Any) -> dict[str, Any]:
+        """All that the rest of training depends on, as tensors and plain values."""
+        return {
+            "module": net.module_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "schedulers": [scheduler.state_dict() for scheduler in _schedulers(net)],
+            "shuffle": net.generator.get_state(),
+            "random": _random_states(net.device),
+            "history": [_plain(row) for row in net.history.to_list()],
+            "losses": [self.best_loss, self.last_improvement],
+            "n_stale": self.n_stale,
+            "best": list(self.best),
+        }
+
+    def _restore(self, net: Any, state: dict[str, Any]) -> None:
+        net.module_.load_state_dict(state["module"])
+        net.optimizer_.load_state_dict(state["optimizer"])
+        for scheduler, its_state in zip(_schedulers(net), state["schedulers"], strict=True):
+            scheduler.load_state_dict(its_state)
+        net.generator.set_state(state["shuffle"])
+        _set_random_states(net.device, state["random"])
+        net.history[:] = state["history"]
+        self.best_loss, self.last_improvement = state["losses"]
+        self.n_stale = state["n_stale"]
+        self.best = (state["best"][0], {name: tensor.to(net.device) for name, tensor in state["best"][1].items()})
+
+
+def _schedulers(net: Any) -> list[Any]:
+    own = [net.schedule_] if hasattr(net, "schedule_") else []
+    return own + [callback.lr_scheduler_ for _, callback in net.callbacks_ if hasattr(callback, "lr_scheduler_")]
+
+
+def _random_states(device: str) -> list[Tensor]:
+    """Of the generators that dropout draws from."""
+    states = [torch.get_rng_state()]
+    if device.startswith("cuda"):
+        states.append(torch.cuda.get_rng_state(device))
+    if device.startswith("mps"):
+        states.append(torch.mps.get_rng_state())
+    return states
+
+
+def _set_random_states(device: str, states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if device.startswith("cuda") and len(states) > 1:
+        torch.cuda.set_rng_state(states[1], device)
+    if device.startswith("mps") and len(states) > 1:
+        torch.mps.set_rng_state(states[1])
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """An epoch of the history without its batches, which are of no use to later epochs."""
+    numbers = {name: value for name, value in row.items() if isinstance(value, Real)}
+    return {name: value if isinstance(value, int) else float(value) for name, value in numbers.items()}

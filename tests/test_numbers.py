@@ -1,0 +1,189 @@
+"""Numbers at the edge: extreme units, narrow types, what does not vary, the shortest and the longest input."""
+
+import importlib.util
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, Sequences
+
+TINY = {"hidden_size": 4, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu", "fused": False}
+X = np.random.default_rng(0).normal(size=(40, 6))
+Y = X[:, -1] - X[:, 2]
+TIMES = pd.date_range("2024", periods=60, freq="h")
+LEARNING = {**TINY, "hidden_size": 8, "max_epochs": 80, "learning_rate": 0.03}
+LARGE, SMALL = 2.0**100, 2.0**-100  # 1.3e30 and 8e-31, without a rounding error of their own
+
+
+def series(values):
+    return pd.DataFrame({"load": values}, index=TIMES)
+
+
+# Training that fails --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{"optimizer": "sgd"}, {"weight_decay": 1e300}])
+def test_weights_that_overflow_in_the_last_update_stop_with_what_to_change(options):
+    options = {**TINY, "max_epochs": 1, "batch_size": 40, "gradient_clip": None, "schedule": "constant", **options}
+    options["learning_rate"] = 1e39
+    with pytest.raises(
+        ValueError, match=r"infinite in epoch 1, the last\. Lower learning_rate, set or lower gradient_cl"
+    ):
+        RNNRegressor(**options).fit(X, Y * 100)
+
+
+def test_a_loss_that_is_not_finite_stops_with_what_to_change():
+    options = {**TINY, "optimizer": "sgd", "gradient_clip": None, "schedule": "constant", "learning_rate": 1e30}
+    with pytest.raises(
+        ValueError, match=r"training loss became (inf|nan) in epoch [12]\. Lower learning_rate, set or low"
+    ):
+        RNNRegressor(**options).fit(X, Y)
+
+
+# Units ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unit", [LARGE, SMALL])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_units_of_1e30_and_1e_minus_30_change_no_prediction(unit, dtype):
+    plain = RNNRegressor(**TINY, dtype=dtype).fit(X, Y)
+    scaled = RNNRegressor(**TINY, dtype=dtype).fit(X * unit, Y * unit)
+    np.testing.assert_allclose(scaled.predict(X * unit) / unit, plain.predict(X), rtol=1e-5)
+    classes = RNNClassifier(**TINY, dtype=dtype)
+    expected = classes.fit(X, Y > 0).predict_proba(X)
+    np.testing.assert_allclose(classes.fit(X * unit, Y > 0).predict_proba(X * unit), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("unit", [LARGE, SMALL])
+def test_units_of_1e30_and_1e_minus_30_change_no_forecast(unit):
+    wave = np.sin(np.arange(60) / 3)
+    plain = RNNForecaster("load", 3, **TINY).fit(series(wave)).predict()
+    scaled = RNNForecaster("load", 3, **TINY).fit(series(wave * unit)).predict()
+    np.testing.assert_allclose(scaled / unit, plain, rtol=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e37, 1e-40, 1e-300])
+def test_units_beyond_float32_are_refused_with_the_reason(unit):
+    with pytest.raises(ValueError, match=r"^y has values too large or too small: .* Change the unit of y\."):
+        RNNRegressor(**TINY).fit(X, Y * unit)
+    if unit > 1:
+        with pytest.raises(ValueError, match=r"^X has values too large or too small: .* Change the unit of X\."):
+            RNNRegressor(**TINY, dtype="float64").fit(X * unit, Y)
+
+
+def test_a_shift_that_leaves_few_digits_is_no_obstacle():
+    predicted = RNNRegressor(**TINY).fit(X, Y + 1e9).predict(X)
+    np.testing.assert_allclose(predicted - 1e9, RNNRegressor(**TINY).fit(X, Y).predict(X), atol=100)
+    assert np.isfinite(predicted).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8", "uint8", "int64", "bool", ">f8", "longdouble"])
+def test_narrow_and_integer_types_are_read_as_their_numbers(dtype):
+    rounded = (np.abs(X) * 3).round().astype(dtype)
+    numbers = rounded.astype(np.float64)
+    expected = RNNRegressor(**TINY).fit(numbers, numbers[:, 0]).predict(numbers)
+    np.testing.assert_array_equal(RNNRegressor(**TINY).fit(rounded, rounded[:, 0]).predict(rounded), expected)
+    in_list = RNNRegressor(**TINY).fit(list(rounded), rounded[:, 0])
+    np.testing.assert_array_equal(in_list.predict(list(rounded)), expected)
+
+
+def test_float16_targets_do_not_overflow_in_their_mean():
+    targets = np.full(40, 60_000, dtype=np.float16)
+    targets[:20] = 50_000
+    assert RNNRegressor(**TINY).fit(X, targets).predict(X).mean() == pytest.approx(55_000, rel=0.05)
+
+
+def test_masked_cells_are_missing_values():
+    hidden = np.random.default_rng(1).uniform(size=X.shape) < 0.2
+    masked = np.ma.masked_array(X, hidden)
+    expected = RNNRegressor(**TINY).fit(np.where(hidden, np.nan, X), Y)
+    model = RNNRegressor(**TINY).fit(masked, Y)
+    np.testing.assert_array_equal(model.predict(masked), expected.predict(np.where(hidden, np.nan, X)))
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        RNNRegressor(**TINY).fit(X, np.ma.masked_array(Y, hidden[:, 0]))
+
+
+def test_sizes_of_numpy_are_sizes():
+    sizes = {"hidden_size": np.int64(4), "n_layers": np.int32(2), "segment_size": np.int64(2), "dropout": np.float32(0)}
+    plain = {name: value.item() for name, value in sizes.items()}
+    model = RNNRegressor(**{**TINY, **sizes}).fit(X, Y)
+    np.testing.assert_array_equal(model.predict(X), RNNRegressor(**{**TINY, **plain}).fit(X, Y).predict(X))
+    assert {type(model.net_.module_.config[name]) for name in sizes} == {int, float}
+
+
+def test_weights_of_any_size_count_by_their_share():
+    weights = np.random.default_rng(2).uniform(size=40)
+    expected = RNNRegressor(**TINY).fit(X, Y, weights).predict(X)
+    for unit in (2.0**1000, 2.0**-1000):
+        np.testing.assert_array_equal(RNNRegressor(**TINY).fit(X, Y, weights * unit).predict(X), expected)
+
+
+# What does not vary ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("constant", [0.0, 7.0, -1e30, 1e-30])
+def test_a_constant_channel_says_nothing(constant):
+    both = np.stack([X, np.full_like(X, constant)], axis=2)
+    model = RNNRegressor(**LEARNING).fit(both, Y)
+    assert model.score(both, Y) > 0.8
+
+
+@pytest.mark.parametrize("constant", [0.0, -3.5, 1e30, 1e-30])
+def test_a_constant_series_is_forecast_to_rounding(constant):
+    forecast = RNNForecaster("load", 3, **TINY).fit(series(np.full(60, constant))).predict()["load"]
+    np.testing.assert_allclose(forecast, constant, rtol=1e-5, atol=0 if constant else 1e-3)
+
+
+def test_a_channel_of_nothing_but_nan_says_nothing():
+    both = np.stack([X, np.full_like(X, np.nan)], axis=2)
+    model = RNNRegressor(**LEARNING).fit(both, Y)
+    assert model.score(both, Y) > 0.8
+
+
+def test_a_category_that_was_never_there_counts_as_none():
+    table = series(np.sin(np.arange(60.0))).assign(kind=pd.Categorical([None] * 60, categories=["a"]))
+    model = RNNForecaster("load", 2, **TINY).fit(table)
+    expected = model.predict()
+    table["kind"] = "a"
+    np.testing.assert_array_equal(model.predict(table), expected)
+
+
+# The least and the most -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 2), (1, 1, 1), (5, 1, 1)])
+def test_one_sample_and_one_step_are_enough(shape):
+    few = np.random.default_rng(0).normal(size=shape)
+    targets = np.arange(float(len(few)))
+    assert RNNRegressor(**TINY).fit(few, targets).predict(few).shape == (len(few),)
+    assert RNNClassifier(**TINY).fit(few, targets.astype(str)).predict(few).shape == (len(few),)
+    steps = RNNRegressor(**TINY, per_step=True).fit(few, few[:, :, 0])
+    assert steps.predict(few).shape == shape[:2]
+    constant = RNNRegressor(**TINY, per_step=True).fit(few, np.full(shape[:2], 1e-9))
+    np.testing.assert_allclose(constant.predict(few), 1e-9, rtol=1e-5)
+    np.testing.assert_allclose(RNNRegressor(**TINY).fit(few[:1], [3.0]).predict(few[:1]), 3.0, rtol=1e-5)
+
+
+def test_a_forecaster_needs_one_row_more_than_its_horizon():
+    table = series(np.arange(60.0))
+    assert RNNForecaster("load", 3, **TINY).fit(table[:4]).predict().shape == (3, 1)
+    with pytest.raises(ValueError, match="The data have 3 rows, but a horizon of 3 needs at least 4"):
+        RNNForecaster("load", 3, **TINY).fit(table[:3])
+
+
+@pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="torch's own cells take a minute")
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_sequence_of_a_million_steps_is_trained_on(cell):
+    values = np.random.default_rng(0).normal(size=10**6).astype(np.float32)
+    X = Sequences(values, [0], [len(values)])
+    options = {**TINY, "hidden_size": 2, "max_epochs": 1, "fused": True, "cell": cell}
+    model = RNNRegressor(**options).fit(X, [1.0])
+    assert np.isfinite(model.predict(X)).all()
+    by_step = RNNRegressor(**options, per_step=True).fit(X, [values])
+    assert np.isfinite(by_step.predict(X)[0]).all()
+
+
+def test_a_window_of_a_million_steps_is_cut_to_the_rows_there_are():
+    model = RNNForecaster("load", 3, **TINY, n_steps=10**6, segment_size=2).fit(series(np.sin(np.arange(60))))
+    assert np.isfinite(model.predict()["load"]).all()
