@@ -14,7 +14,7 @@ demo: .venv/installed-examples
 	$(BIN)/python examples/forecast.py
 
 test: .venv/installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 docs: .venv/installed-docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

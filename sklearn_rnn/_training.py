@@ -235,6 +235,7 @@ class Tell(Callback):
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         self.course.end(net)
+        self.observers = ()  # they know the training data, which the net outlives
 
 
 def fit_net(

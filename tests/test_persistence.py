@@ -341,7 +341,7 @@ def test_plain_values_come_back_as_they_were(value):
     "value",
     [
         {1, 2, 5},
-        frozenset("ab"),
+        frozenset("a"),
         range(3, 9, 2),
         slice(None, 4),
         pd.Timestamp("2024-01-01 00:00:00.123456789", tz="Asia/Tokyo"),
