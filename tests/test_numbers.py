@@ -5,8 +5,10 @@ import importlib.util
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, Sequences
+from sklearn_rnn._training import clip_gradient
 
 TINY = {"hidden_size": 4, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu", "fused": False}
 X = np.random.default_rng(0).normal(size=(40, 6))
@@ -187,3 +189,15 @@ def test_a_sequence_of_a_million_steps_is_trained_on(cell):
 def test_a_window_of_a_million_steps_is_cut_to_the_rows_there_are():
     model = RNNForecaster("load", 3, **TINY, n_steps=10**6, segment_size=2).fit(series(np.sin(np.arange(60))))
     assert np.isfinite(model.predict()["load"]).all()
+
+
+@pytest.mark.parametrize("largest_norm", [0.1, 1e6])
+def test_gradients_are_clipped_as_torch_clips_them(largest_norm):
+    ours, torchs = (torch.nn.GRU(3, 5).double() for _ in range(2))
+    for a, b in zip(ours.parameters(), torchs.parameters(), strict=True):
+        a.grad = torch.randn_like(a)
+        b.grad = a.grad.clone()
+    clip_gradient(list(ours.parameters()), largest_norm)
+    torch.nn.utils.clip_grad_norm_(torchs.parameters(), largest_norm)
+    for a, b in zip(ours.parameters(), torchs.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-12, atol=0)
