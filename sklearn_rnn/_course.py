@@ -116,6 +116,7 @@ class Course:
         """All that the rest of training depends on, as tensors and plain values."""
         return {
             "module": net.module_.state_dict(),
+            "averaged": None if net.averaged_ is None else net.averaged_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
             "schedulers": [scheduler.state_dict() for scheduler in _schedulers(net)],
             "shuffle": net.generator.get_state(),
@@ -128,6 +129,8 @@ class Course:
 
     def _restore(self, net: Any, state: dict[str, Any]) -> None:
         net.module_.load_state_dict(state["module"])
+        if net.averaged_ is not None:
+            net.averaged_.load_state_dict(state["averaged"])
         net.optimizer_.load_state_dict(state["optimizer"])
         for scheduler, its_state in zip(_schedulers(net), state["schedulers"], strict=True):
             scheduler.load_state_dict(its_state)

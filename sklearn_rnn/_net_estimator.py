@@ -54,6 +54,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             stop_early=stop_early,
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
+            average=bool(self.average),
             callbacks=self.callbacks or (),
             device=device,
             verbose=int(self.verbose),

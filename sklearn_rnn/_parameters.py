@@ -40,6 +40,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
+    "average": ["boolean"],
     "warm_start": ["boolean"],
     "callbacks": [list, tuple, None],
     "checkpoint": [str, PathLike, None],
@@ -110,6 +111,10 @@ n_iter_no_change : int, default=10
         Epochs without improvement after which training stops.
     tol : float, default=1e-4
         How much the validation loss must fall to count as an improvement. Losses are in units of standardised targets.
+    average : bool, default=False, in RNNForecaster True
+        Whether the net has the mean of its weights after every update, those after update t counted t times, instead of
+        the last ones: less noise from the last batches. It is the mean that early stopping judges (Shamir and Zhang
+        2013).
     warm_start : bool, default=False
         Whether `fit` goes on from the weights and scaling of the last fit.
     callbacks : list of skorch callbacks or None, default=None

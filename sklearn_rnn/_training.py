@@ -6,7 +6,7 @@ import inspect
 import math
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler, P
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
+from sklearn_rnn._averaging import AveragedWeights
 from sklearn_rnn._batches import Batches, SequenceDataset, prediction_batches
 from sklearn_rnn._checkpoints import Checkpoint
 from sklearn_rnn._course import Course
@@ -70,6 +71,7 @@ class TrainingSettings:
     stop_early: bool
     n_iter_no_change: int
     tol: float
+    average: bool
     callbacks: Sequence[Callback]
     device: str
     verbose: int
@@ -95,6 +97,8 @@ class SequenceNet(NeuralNet):
         The largest norm of the gradient of all weights together.
     schedule : str
         A name in SCHEDULES; for any other the learning rate is a callback's matter.
+    average : bool
+        Whether the weights are averaged over the updates.
     generator : torch.Generator
         Shuffles the training samples.
     record_batches : bool
@@ -106,12 +110,13 @@ class SequenceNet(NeuralNet):
         *args: Any,
         gradient_clip: float | None,
         schedule: str,
+        average: bool,
         generator: torch.Generator,
         record_batches: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.gradient_clip, self.schedule = gradient_clip, schedule
+        self.gradient_clip, self.schedule, self.average = gradient_clip, schedule, average
         self.generator, self.record_batches = generator, record_batches
         self.interrupted = False
 
@@ -126,6 +131,7 @@ class SequenceNet(NeuralNet):
 
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         super().on_train_begin(net, X=X, y=y, **kwargs)
+        self.averaged_ = AveragedWeights(self.module_) if self.average else None
         if self.schedule in SCHEDULES:
             n_updates = self.max_epochs * len(self.get_iterator(X, training=True))
             factor = SCHEDULES[self.schedule]
@@ -148,6 +154,16 @@ class SequenceNet(NeuralNet):
         if iterator is None:
             return
         self._set_training(training)
+        with self.averaged_.training() if training and self.averaged_ is not None else nullcontext():
+            mean_loss = self._mean_loss(iterator, training, prefix, step_fn, **fit_params)
+        if not math.isfinite(mean_loss):
+            raise ValueError(
+                f"The {'training' if training else 'validation'} loss became {mean_loss} in epoch {len(self.history)}. "
+                + DIVERGED
+            )
+        self.history.record(f"{prefix}_loss", mean_loss)
+
+    def _mean_loss(self, iterator: Batches, training: bool, prefix: str, step_fn: Callable, **fit_params: Any) -> float:
         total = torch.zeros((), device=self.device, dtype=torch.float32 if self.device == "mps" else torch.float64)
         n_samples = 0
         for batch in iterator:
@@ -161,18 +177,14 @@ class SequenceNet(NeuralNet):
                 self.history.record_batch(f"{prefix}_loss", float(loss))
                 self.history.record_batch(f"{prefix}_batch_size", batch_size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        mean_loss = float(total) / n_samples
-        if not math.isfinite(mean_loss):
-            raise ValueError(
-                f"The {'training' if training else 'validation'} loss became {mean_loss} in epoch {len(self.history)}. "
-                + DIVERGED
-            )
-        self.history.record(f"{prefix}_loss", mean_loss)
+        return float(total) / n_samples
 
     def train_step(self, batch: tuple, **fit_params: Any) -> dict:
         step = super().train_step(batch, **fit_params)
         if self.schedule in SCHEDULES:
             self.schedule_.step()
+        if self.averaged_ is not None:
+            self.averaged_.update()
         return step
 
     def train_step_single(self, batch: tuple, **fit_params: Any) -> dict:
@@ -311,6 +323,7 @@ def _make_net(
         verbose=settings.verbose > 1,
         gradient_clip=settings.gradient_clip,
         schedule=settings.schedule,
+        average=settings.average,
         generator=torch.Generator().manual_seed(seed),
         record_batches=bool(settings.callbacks),
         **options,
@@ -378,6 +391,7 @@ def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
         device=device,
         gradient_clip=None,
         schedule="constant",
+        average=False,
         generator=torch.Generator(),
         record_batches=False,
     )

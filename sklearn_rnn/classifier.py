@@ -127,6 +127,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         validation_split: str = "stratified",
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
+        average: bool = False,
         warm_start: bool = False,
         callbacks: list | None = None,
         checkpoint: str | PathLike | None = None,
@@ -165,6 +166,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         self.validation_split = validation_split
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.average = average
         self.warm_start = warm_start
         self.callbacks = callbacks
         self.checkpoint = checkpoint

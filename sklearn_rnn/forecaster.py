@@ -27,7 +27,7 @@ from sklearn_rnn.nets.forecast import NORMALIZATIONS
 _SHARED = [
     *("cell", "hidden_size", "n_layers", "dropout", "optimizer", "learning_rate", "schedule", "weight_decay"),
     *("gradient_clip", "batch_size", "max_epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "tol"),
-    *("warm_start", "callbacks", "checkpoint", "checkpoint_every", "device", "dtype", "n_threads", "fused"),
+    *("average", "warm_start", "callbacks", "checkpoint", "checkpoint_every", "device", "dtype", "n_threads", "fused"),
     *("random_state", "verbose"),
 ]
 
@@ -190,6 +190,7 @@ class RNNForecaster(OriginForecaster):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
+        average: bool = True,
         warm_start: bool = False,
         callbacks: list | None = None,
         checkpoint: str | PathLike | None = None,
@@ -230,6 +231,7 @@ class RNNForecaster(OriginForecaster):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.average = average
         self.warm_start = warm_start
         self.callbacks = callbacks
         self.checkpoint = checkpoint

@@ -31,6 +31,7 @@ FLOORS = {
     "_progress": 1,
     "_course": 1,
     "_checkpoints": 1,
+    "_averaging": 1,
     "_batches": 1,
     "_losses": 1,
     "_targets": 1,

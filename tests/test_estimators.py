@@ -312,6 +312,29 @@ def test_the_callers_threads_are_restored_even_after_an_error(series):
         torch.set_num_threads(before)
 
 
+class WeightsOfUpdates(Callback):
+    """The weights of the head that each update leaves."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.seen = []
+
+    def on_batch_end(self, net, training, **kwargs):
+        if training:
+            self.seen.append(net.module_.head.weight.detach().numpy().copy())
+
+
+def test_averaged_weights_are_the_mean_of_all_updates_the_later_the_heavier():
+    X = np.random.default_rng(0).normal(size=(100, 5))
+    seen = WeightsOfUpdates()
+    model = RNNRegressor(**TINY, dtype="float64", average=True, callbacks=[seen]).fit(X, X.sum(axis=1))
+    updates = np.arange(1, len(seen.seen) + 1)
+    expected = np.average(seen.seen, axis=0, weights=updates)
+    np.testing.assert_allclose(model.net_.module_.head.weight.detach().numpy(), expected, rtol=1e-12)
+    plain = RNNRegressor(**TINY, dtype="float64", callbacks=[other := WeightsOfUpdates()]).fit(X, X.sum(axis=1))
+    np.testing.assert_array_equal(other.seen, seen.seen)  # training goes on from the last weights, not from their mean
+    np.testing.assert_array_equal(plain.net_.module_.head.weight.detach().numpy(), other.seen[-1])
+
+
 class ThreadsInUse(Callback):
     """Threads of torch and of the compiled cells during training."""
 

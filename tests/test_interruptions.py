@@ -117,6 +117,7 @@ VARIANTS = {
     "plateau": {"schedule": "plateau", "n_iter_no_change": 1, "learning_rate": 0.5},
     "best epoch": {"early_stopping": True, "learning_rate": 0.5, "n_iter_no_change": 3},
     "stopping": STOPPING,
+    "average": {"average": True, "early_stopping": True},
     "sgd": {"optimizer": "sgd", "schedule": "constant"},
     "float64": {"dtype": "float64", "cell": "lstm", "schedule": "cosine"},
     "class of optimizer": {"optimizer": torch.optim.Adagrad},
