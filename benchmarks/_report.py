@@ -40,12 +40,14 @@ def median_ratio(seconds: list[float], reference: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(seconds, reference, strict=True))
 
 
-def benchmark_arguments(description: str | None, **defaults: int) -> argparse.Namespace:
-    """Options that every benchmark takes, and integers of its own."""
+def benchmark_arguments(description: str | None, **defaults: int | list[int]) -> argparse.Namespace:
+    """Options that every benchmark takes, and integers or lists of them of its own."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", metavar="FILE", help="write the rows there as JSON, too")
     for name, value in defaults.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=int, default=value, nargs="+" if isinstance(value, list) else None
+        )
     return parser.parse_args()
 
 

@@ -6,6 +6,8 @@ torch's own cells (fused=False) and with the compiled ones (the default where nu
 fit of three epochs does is counted.
 """
 
+from itertools import product
+
 import numpy as np
 import torch
 from _report import benchmark_arguments, interleaved_seconds, median_ratio, print_table
@@ -16,7 +18,7 @@ from torch import nn
 from sklearn_rnn import RNNRegressor, Sequences
 from sklearn_rnn.nets.recurrent import CELLS
 
-N_WINDOWS, N_STEPS, N_CHANNELS, BATCH_SIZE, N_EPOCHS = 8_192, 48, 8, 128, 3
+N_STEPS, N_CHANNELS, N_EPOCHS = 48, 8, 3
 
 
 class HandWritten(nn.Module):
@@ -29,26 +31,26 @@ class HandWritten(nn.Module):
         return self.head(self.recurrent(X)[0][:, -1])
 
 
-def hand_written_fit(net: nn.Module, X: torch.Tensor, y: torch.Tensor) -> None:
+def hand_written_fit(net: nn.Module, X: torch.Tensor, y: torch.Tensor, batch_size: int) -> None:
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     for _ in range(N_EPOCHS):
-        for rows in torch.randperm(len(X)).split(BATCH_SIZE):
+        for rows in torch.randperm(len(X)).split(batch_size):
             optimizer.zero_grad()
             nn.functional.mse_loss(net(X[rows]), y[rows]).backward()
             optimizer.step()
 
 
-def compare(cell: str, hidden_size: int, n_repeats: int) -> dict:
+def compare(cell: str, hidden_size: int, batch_size: int, n_windows: int, n_repeats: int) -> dict:
     rng = np.random.default_rng(0)
-    series = rng.normal(size=(N_WINDOWS + N_STEPS - 1, N_CHANNELS)).astype(np.float32)
+    series = rng.normal(size=(n_windows + N_STEPS - 1, N_CHANNELS)).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(series, N_STEPS, axis=0).transpose(0, 2, 1).copy()
-    sequences = Sequences(series, np.arange(N_WINDOWS), np.full(N_WINDOWS, N_STEPS))
-    y = rng.normal(size=(N_WINDOWS, 1)).astype(np.float32)
+    sequences = Sequences(series, np.arange(n_windows), np.full(n_windows, N_STEPS))
+    y = rng.normal(size=(n_windows, 1)).astype(np.float32)
     n_threads = torch.get_num_threads()
     compiled = RNNRegressor(
         cell=cell,
         hidden_size=hidden_size,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         max_epochs=N_EPOCHS,
         early_stopping=False,
         n_threads=n_threads,
@@ -60,7 +62,7 @@ def compare(cell: str, hidden_size: int, n_repeats: int) -> dict:
         HandWritten(cell, hidden_size),
         optimizer=torch.optim.AdamW,
         lr=1e-3,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         max_epochs=N_EPOCHS,
         iterator_train__shuffle=True,
         train_split=None,
@@ -68,7 +70,7 @@ def compare(cell: str, hidden_size: int, n_repeats: int) -> dict:
     )
     seconds = interleaved_seconds(
         {
-            "loop": lambda: hand_written_fit(net, *tensors),
+            "loop": lambda: hand_written_fit(net, *tensors, batch_size),
             "compiled": lambda: compiled.fit(sequences, y),
             "plain": lambda: plain.fit(sequences, y),
             "skorch": lambda: peer.fit(windows, y),
@@ -78,6 +80,7 @@ def compare(cell: str, hidden_size: int, n_repeats: int) -> dict:
     return {
         "cell": cell,
         "hidden": hidden_size,
+        "batch": batch_size,
         "loop_s/epoch": min(seconds["loop"]) / N_EPOCHS,
         "torch cells/loop": median_ratio(seconds["plain"], seconds["loop"]),
         "compiled/loop": median_ratio(seconds["compiled"], seconds["loop"]),
@@ -86,8 +89,6 @@ def compare(cell: str, hidden_size: int, n_repeats: int) -> dict:
 
 
 if __name__ == "__main__":
-    arguments = benchmark_arguments(__doc__, repeats=7)
-    print_table(
-        [compare(cell, hidden, arguments.repeats) for cell in CELLS for hidden in (32, 64)],
-        arguments.json,
-    )
+    arguments = benchmark_arguments(__doc__, repeats=7, windows=8_192, hidden=[32, 64], batch=[128])
+    sizes = product(CELLS, arguments.hidden, arguments.batch)
+    print_table([compare(*size, arguments.windows, arguments.repeats) for size in sizes], arguments.json)
