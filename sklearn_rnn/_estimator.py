@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from contextlib import ExitStack
 from functools import partial
@@ -118,7 +117,7 @@ class RecurrentEstimator(NetEstimator):
     ) -> None:
         check_shared_parameters(self)
         device = resolve_device(self.device)
-        sequences = self._check_X(X, reset=not resume)
+        sequences = self._check_X(X, self.dtype, reset=not resume)
         with reading("y", "Pass one target for each sample, or for each step with per_step=True."):
             targets = self._check_y(y, sequences, reset=not knows_targets)
         weights = check_weights(sample_weight, len(targets))
@@ -164,8 +163,7 @@ class RecurrentEstimator(NetEstimator):
     ) -> tuple[RecurrentNet, Criterion, dict | None]:
         """The module and criterion that training begins with: new ones, or copies of those of the last fit."""
         if resume:
-            old = self.net_  # copies, because a refused fit leaves the last one as it was
-            return copy.deepcopy((old.module_, old.criterion_, old.optimizer_.state_dict()["state"]))
+            return self._continued()
         mean, scale, missing = channel_statistics(sequences, weights)
         check_units(mean, scale, "X")
         categorical = self._categorical_channels(sequences)
@@ -213,7 +211,7 @@ class RecurrentEstimator(NetEstimator):
     def _predict_outputs(self, X: Any) -> Any:
         """Outputs of the net in the units of y, float64: (n_samples, n_outputs) or what predict_net says."""
         check_is_fitted(self)
-        sequences = self._check_X(X, reset=False)
+        sequences = self._check_X(X, self._net_dtype, reset=False)
         module = self.net_.module_
         with limited_threads(self.n_threads, module.recurrent, self.device_):
             return predict_net(module, sequences, self.device_)
@@ -242,13 +240,13 @@ class RecurrentEstimator(NetEstimator):
 
     # Validation -------------------------------------------------------------------------------------------------------
 
-    def _check_X(self, X: Any, *, reset: bool) -> Sequences:
+    def _check_X(self, X: Any, dtype: str, *, reset: bool) -> Sequences:
         with reading("X", FORMS):
-            return self._read_X(X, reset)
+            return self._read_X(X, dtype, reset)
 
-    def _read_X(self, X: Any, reset: bool) -> Sequences:
+    def _read_X(self, X: Any, dtype: str, reset: bool) -> Sequences:
         if isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) == 3:
-            sequences = as_sequences(X, dtype=self.dtype)
+            sequences = as_sequences(X, dtype=dtype)
             self._check_channels(sequences, reset)
             check_finite(sequences, "X")
             return sequences
@@ -258,8 +256,8 @@ class RecurrentEstimator(NetEstimator):
                 f"rows are the steps, put SlidingWindow before {type(self).__name__} in a Pipeline.",
             )
         X = plain_data(X, "X")
-        table = validate_data(self, X, reset=reset, dtype=self.dtype, ensure_all_finite="allow-nan")
-        sequences = as_sequences(table, n_channels=int(self.n_channels), dtype=self.dtype)
+        table = validate_data(self, X, reset=reset, dtype=dtype, ensure_all_finite="allow-nan")
+        sequences = as_sequences(table, n_channels=int(self.n_channels), dtype=dtype)
         if not reset:
             self._check_net_channels(sequences)
         return sequences

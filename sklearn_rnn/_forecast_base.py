@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -103,7 +102,7 @@ class BaseForecaster(NetEstimator):
             calendar=[str(name) for name in as_names(self.calendar)],
         )
 
-    def _read(self, frame: pd.DataFrame) -> tuple[Rows, Any, Any]:
+    def _read(self, frame: pd.DataFrame, dtype: str) -> tuple[Rows, Any, Any]:
         """Unsorted rows with the columns of the model; ValueError names what lacks."""
         absent = [name for name in self._roles.needed if name not in frame.columns]
         if absent:
@@ -113,14 +112,14 @@ class BaseForecaster(NetEstimator):
             )
         if len(frame) == 0:
             raise ValueError("The data have no rows. Pass at least one.")
-        return read_history(frame, self._roles, self.dtype, row_times=self._has_index)
+        return read_history(frame, self._roles, dtype, row_times=self._has_index)
 
     def _read_new(self, frame: pd.DataFrame, *, follow: bool) -> tuple[Rows, NDArray[np.int64]]:
         """Sorted rows with their remembered history before them, and for each group its first new row.
 
         Rows without times are taken to follow the remembered ones if `follow`, otherwise to stand for themselves.
         """
-        rows, times, _ = self._read(frame)
+        rows, times, _ = self._read(frame, self._net_dtype)
         check_kind(times, self._frequency, "the data")
         n_new = rows.sizes()
         if times is not None or follow:
@@ -161,7 +160,7 @@ class BaseForecaster(NetEstimator):
         """Learn columns, frequency and sizes from the table; its sorted rows."""
         if not resume:
             self._roles = self._find_roles(frame)
-        rows, times, original = self._read(frame)
+        rows, times, original = self._read(frame, self.dtype)
         rows = sort_rows(rows, None if times is None else times.kind)
         check_static(rows, self._roles)
         self._check_length(rows)
@@ -267,8 +266,7 @@ class BaseForecaster(NetEstimator):
     ) -> tuple[ForecastNet, Criterion, dict | None]:
         """The module and criterion that training begins with: new ones, or copies of those of the last fit."""
         if resume:
-            old = self.net_  # copies, because a refused fit leaves the last one as it was
-            return copy.deepcopy((old.module_, old.criterion_, old.optimizer_.state_dict()["state"]))
+            return self._continued()
         starts, stops = runs
         if cuts is not None:
             stops = np.maximum(np.minimum(stops, cuts[rows.groups[starts]]), starts)
@@ -288,7 +286,7 @@ class BaseForecaster(NetEstimator):
             scale=scale.tolist(),
             missing=[int(i) for i in np.flatnonzero(missing) if i not in categories],
             categories=categories,
-            n_steps=self.n_steps_,
+            n_steps=min(self.n_steps_, int((stops - starts).max())),
             cell=str(self.cell),
             hidden_size=int(self.hidden_size),
             n_layers=int(self.n_layers),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
@@ -68,6 +70,17 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         if self.checkpoint is None or one_pass or isinstance(self.random_state, Integral):
             return seed
         return seed_to_go_on(check_path(self.checkpoint), seed)
+
+    def _continued(self) -> tuple[Any, Any, dict]:
+        """Copies of module, criterion and optimizer state of the last fit, which a refused fit leaves as they were."""
+        old, dtype = self.net_, getattr(torch, self.dtype)
+        module, criterion = copy.deepcopy((old.module_, old.criterion_))
+        return module.to(dtype), criterion.to(dtype), copy.deepcopy(old.optimizer_.state_dict()["state"])
+
+    @property
+    def _net_dtype(self) -> str:
+        """What the net computes in, whatever `dtype` says since."""
+        return str(self.net_.module_.head.weight.dtype).removeprefix("torch.")
 
     def _store_training(self, net: SequenceNet, best_epoch: int, device: str, resume: bool) -> None:
         for name, value in self._record_of_training(net, best_epoch, device, resume).items():

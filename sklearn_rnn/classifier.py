@@ -252,7 +252,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         float
         """
         check_is_fitted(self)
-        sequences = self._check_X(X, reset=False)
+        sequences = self._check_X(X, self._net_dtype, reset=False)
         weights = check_weights(sample_weight, len(sequences))
         if not self.per_step:
             predicted = self.predict(sequences)

@@ -236,7 +236,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         float
         """
         check_is_fitted(self)
-        sequences = self._check_X(X, reset=False)
+        sequences = self._check_X(X, self._net_dtype, reset=False)
         predicted = self.predict(sequences)
         weights = check_weights(sample_weight, len(sequences))
         with reading("y"):

@@ -201,3 +201,21 @@ def test_gradients_are_clipped_as_torch_clips_them(largest_norm):
     torch.nn.utils.clip_grad_norm_(torchs.parameters(), largest_norm)
     for a, b in zip(ours.parameters(), torchs.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-12, atol=0)
+
+
+def test_a_dtype_set_after_fit_counts_from_the_next_fit_on():
+    model = RNNRegressor(**TINY, warm_start=True).fit(X, Y)
+    before = model.predict(X)
+    np.testing.assert_array_equal(model.set_params(dtype="float64").predict(X), before)
+    assert model.fit(X, Y).net_.module_.head.weight.dtype == torch.float64
+    np.testing.assert_allclose(model.set_params(dtype="float32").partial_fit(X, Y).predict(X), before, atol=0.5)
+    forecaster = RNNForecaster("load", 2, **TINY, warm_start=True).fit(series(np.arange(60.0)))
+    before = forecaster.predict()
+    pd.testing.assert_frame_equal(forecaster.set_params(dtype="float64").predict(), before)
+    assert forecaster.fit(series(np.arange(60.0))).net_.module_.head.weight.dtype == torch.float64
+
+
+def test_a_window_longer_than_the_series_costs_nothing():
+    model = RNNForecaster("load", 2, n_steps=10**9, **TINY).fit(series(np.arange(60.0)))
+    assert model.n_steps_ == 10**9
+    assert sum(weight.numel() for weight in model.net_.module_.parameters()) < 2_000
