@@ -75,6 +75,7 @@ def limited_threads(n_threads: int | None, layers: RecurrentLayers, device: str)
     if n_threads is None:
         worth_it = compiled or layers.hidden_size >= _HIDDEN_SIZE_WORTH_SPINNING
         n_threads = torch.get_num_threads() if worth_it and not is_joblib_worker() else 1
+    n_threads = int(n_threads)
     with cell_threads(n_threads), torch_threads(1 if compiled else n_threads):
         yield
 
