@@ -55,6 +55,7 @@ GALLERY = {
     "language_model": False,
     "motion": False,
     "spoken_digits": False,
+    "distributed": False,
 }
 
 sphinx_gallery_conf = {

@@ -94,14 +94,19 @@ class Batches:
     batch_size : int
     generator : torch.Generator or None
         None keeps the order.
+    n_samples : int or None
+        How many samples an epoch has; None takes all.
     """
 
-    def __init__(self, dataset: SequenceDataset, batch_size: int, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self,
+        dataset: SequenceDataset,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        n_samples: int | None = None,
+    ) -> None:
         self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
-
-    @property
-    def n_samples(self) -> int:
-        return len(self.dataset) if self.generator is None else self.dataset.samples_an_epoch
+        self.n_samples = len(dataset) if n_samples is None else n_samples
 
     def __len__(self) -> int:
         return -(-self.n_samples // self.batch_size)

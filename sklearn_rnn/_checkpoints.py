@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sklearn_rnn._batches import SequenceDataset
+from sklearn_rnn._distributed import gathered, rank
 
 HEADER = b"sklearn_rnn checkpoint 1\n"
 _DIGEST_SIZE = 32
@@ -36,7 +37,7 @@ def seed_to_go_on(path: Path, drawn: int) -> int:
 
 
 class Checkpoint:
-    """The file of one fit.
+    """The file of one fit; of processes that train together the first one reads and writes it.
 
     Parameters
     ----------
@@ -56,17 +57,18 @@ class Checkpoint:
 
     def __init__(self, path: Path, every: int, *, seed: int, parameters: Iterable[Any], data: Iterable[Any]) -> None:
         self.path, self.every = path, every
-        fingerprints = {"data": _fingerprint(data), "parameters": _fingerprint(parameters)}
+        fingerprints = {"data": _fingerprint(gathered(_fingerprint(data))), "parameters": _fingerprint(parameters)}
         self.about: dict[str, Any] = {"seed": seed, "fingerprints": fingerprints}
-        self.content = read_checkpoint(path)
+        self.content = gathered(None if rank() else read_checkpoint(path))[0]
         if self.content is not None:
             self._check_same_fit(self.content)
 
     def write(self, state: dict[str, Any]) -> None:
-        write_checkpoint(self.path, {**self.about, **state})
+        if rank() == 0:
+            write_checkpoint(self.path, {**self.about, **state})
 
     def remove(self) -> None:
-        for leftover in (self.path, _part_of(self.path)):
+        for leftover in (self.path, _part_of(self.path)) if rank() == 0 else ():
             leftover.unlink(missing_ok=True)
 
     def _check_same_fit(self, content: dict[str, Any]) -> None:

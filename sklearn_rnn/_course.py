@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sklearn_rnn._checkpoints import Checkpoint
+from sklearn_rnn._distributed import gathered, rank
 from sklearn_rnn._errors import warn
 
 
@@ -119,8 +120,8 @@ class Course:
             "averaged": None if net.averaged_ is None else net.averaged_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
             "schedulers": [scheduler.state_dict() for scheduler in _schedulers(net)],
-            "shuffle": net.generator.get_state(),
-            "random": _random_states(net.device),
+            "shuffle": gathered(net.generator.get_state()),
+            "random": gathered(_random_states(net.device)),
             "history": [_plain(row) for row in net.history.to_list()],
             "losses": [self.best_loss, self.last_improvement],
             "n_stale": self.n_stale,
@@ -134,8 +135,8 @@ class Course:
         net.optimizer_.load_state_dict(state["optimizer"])
         for scheduler, its_state in zip(_schedulers(net), state["schedulers"], strict=True):
             scheduler.load_state_dict(its_state)
-        net.generator.set_state(state["shuffle"])
-        _set_random_states(net.device, state["random"])
+        net.generator.set_state(state["shuffle"][rank()])
+        _set_random_states(net.device, state["random"][rank()])
         net.history[:] = state["history"]
         self.best_loss, self.last_improvement = state["losses"]
         self.n_stale = state["n_stale"]

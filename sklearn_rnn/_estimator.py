@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._device import limited_threads, resolve_device, seeded, torch_threads
+from sklearn_rnn._distributed import check_alike, gathered, rank, summed
 from sklearn_rnn._errors import reading, unchanged_on_error, warn
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
@@ -118,16 +119,17 @@ class RecurrentEstimator(NetEstimator):
         check_shared_parameters(self)
         device = resolve_device(self.device)
         sequences = self._check_X(X, self.dtype, reset=not resume)
+        check_alike(channels=sequences.n_channels, sample_weight=sample_weight is None, X_val=validation[0] is None)
         with reading("y", "Pass one target for each sample, or for each step with per_step=True."):
             targets = self._check_y(y, sequences, reset=not knows_targets)
-        weights = check_weights(sample_weight, len(targets))
+        weights = check_weights(sample_weight, len(targets), together=True)
         if weights is not None and not weights.all():
             kept = np.flatnonzero(weights)
             sequences, targets, weights = sequences[kept], targets[kept], weights[kept]
         check_segment_size(self.segment_size, sequences)
         held_out = self._check_validation(validation, sequences)
         seed = self._draw_seed(one_pass)
-        stop_early = not one_pass and self._stops_early(len(sequences), held_out is not None)
+        stop_early = not one_pass and self._stops_early(summed(len(sequences)), held_out is not None)
         if held_out is None and stop_early:
             train_rows, valid_rows = self._split_validation(targets, np.random.RandomState(seed))
             held_out = (sequences[valid_rows], targets[valid_rows], None if weights is None else weights[valid_rows])
@@ -139,6 +141,8 @@ class RecurrentEstimator(NetEstimator):
             module, criterion, optimizer_state = self._start(sequences, targets, weights, resume)
             if not is_random(module):
                 randomness.close()  # so that fits in other threads need not wait
+            elif rank():
+                torch.manual_seed(seed + rank())  # noise of its own for each process's rows
             train = self._make_dataset(module, sequences, targets, weights, device)
             valid = None if held_out is None else self._make_dataset(module, *held_out, device)
             self._remember_length(sequences, resume)
@@ -201,11 +205,12 @@ class RecurrentEstimator(NetEstimator):
         else:
             scaled = torch.from_numpy(values).to(dtype)
         # Weights with mean 1 make the loss of a batch an estimate of the weighted loss.
-        relative = None if weights is None else torch.from_numpy(weights / weights.mean()).to(dtype)
+        mean_weight = None if weights is None else summed(weights.sum()) / summed(len(weights))
+        relative = None if weights is None else torch.from_numpy(weights / mean_weight).to(dtype)
         return SequenceDataset(sequences, scaled, relative, device=device)
 
     def _remember_length(self, sequences: Sequences, resume: bool) -> None:
-        longest = sequences.shape[1]
+        longest = max(gathered(sequences.shape[1]))
         self.n_steps_in_ = max(longest, self.n_steps_in_) if resume else longest
 
     def _predict_outputs(self, X: Any) -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import conformal_shifts, with_shifts
 from sklearn_rnn._device import limited_threads, resolve_device, seeded, torch_threads
+from sklearn_rnn._distributed import n_processes
 from sklearn_rnn._errors import reading
 from sklearn_rnn._forecast_data import (
     ForecastDataset,
@@ -189,6 +190,11 @@ class BaseForecaster(NetEstimator):
 
     def _train(self, rows: Rows, resume: bool, task: FitTask) -> None:
         device = resolve_device(self.device)
+        if n_processes() > 1:
+            raise ValueError(
+                f"{type(self).__name__} is trained by one process, but torch.distributed has begun a group of "
+                f"{n_processes()}. Fit it without the group, or take RNNRegressor, which can be trained by several."
+            )
         seed = self._draw_seed()
         runs = bounds_of_runs(rows, self._frequency.max_gap)
         cuts = self._cuts(rows)

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn_rnn._callbacks import CallbackSupportMixin
 from sklearn_rnn._checkpoints import check_path, seed_to_go_on
 from sklearn_rnn._device import resolve_device
+from sklearn_rnn._distributed import gathered, n_processes, rank, summed
 from sklearn_rnn._training import SequenceNet, TrainingSettings, freeze_net, restore_net
 from sklearn_rnn._validation import check_parameters
 
@@ -39,6 +40,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         check_parameters(self)
 
     def _settings(self, n_samples: int, stop_early: bool, device: str, one_pass: bool) -> TrainingSettings:
+        n_samples = summed(n_samples)
         batch_size = (
             automatic_batch_size(n_samples) if self.batch_size == "auto" else int(min(self.batch_size, n_samples))
         )
@@ -51,7 +53,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             schedule="constant" if one_pass else self.schedule,
             weight_decay=float(self.weight_decay),
             gradient_clip=None if self.gradient_clip is None else float(self.gradient_clip),
-            batch_size=batch_size,
+            batch_size=-(-batch_size // n_processes()),
             max_epochs=1 if one_pass else max_epochs,
             stop_early=stop_early,
             n_iter_no_change=self.n_iter_no_change,
@@ -59,7 +61,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             average=bool(self.average),
             callbacks=self.callbacks or (),
             device=device,
-            verbose=int(self.verbose),
+            verbose=0 if rank() else int(self.verbose),
             checkpoint=None if one_pass or self.checkpoint is None else check_path(self.checkpoint),
             checkpoint_every=int(self.checkpoint_every),
         )
@@ -68,8 +70,8 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         """What decides all that is random in a fit; without an int as random_state a checkpoint knows it."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         if self.checkpoint is None or one_pass or isinstance(self.random_state, Integral):
-            return seed
-        return seed_to_go_on(check_path(self.checkpoint), seed)
+            return gathered(seed)[0]
+        return gathered(seed_to_go_on(check_path(self.checkpoint), seed))[0]
 
     def _continued(self) -> tuple[Any, Any, dict]:
         """Copies of module, criterion and optimizer state of the last fit, which a refused fit leaves as they were."""

@@ -1,4 +1,7 @@
-"""Means and scales of channels and targets, in float64 and without copies of the rows."""
+"""Means and scales of channels and targets, in float64 and without copies of the rows.
+
+Processes that train together get those of all their rows.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_rnn._distributed import gathered, summed
 from sklearn_rnn.sequences import Sequences
 
 _CHUNK = 2**19  # numbers looked at in one go
@@ -30,11 +34,12 @@ def channel_statistics(
             missing |= ~present[share > 0].all(axis=0)
             total += share @ present
             mean += share @ np.where(present, rows, 0.0)
+        total, mean, missing = summed(total), summed(mean), np.all(gathered(missing), axis=0)
         mean /= np.where(total > 0, total, 1.0)
         variance = np.zeros_like(mean)
         for rows, share in _used_chunks(sequences, counts):
             variance += share @ np.square(np.where(np.isnan(rows), 0.0, rows - mean))
-        variance /= np.where(total > 0, total, 1.0)
+        variance = summed(variance) / np.where(total > 0, total, 1.0)
     if_constant = np.where(np.arange(len(mean)) < n_targets, _scale_of_constant_target(mean), 1.0)
     return mean, _scale(mean, variance, if_constant), missing
 
@@ -46,11 +51,11 @@ def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArra
     """
     share = np.ones(len(targets)) if weights is None else weights
     present = ~np.isnan(targets)
-    total = share @ present
+    total = summed(share @ present)
     total = np.where(total > 0, total, 1.0)
     with np.errstate(over="ignore", invalid="ignore"):  # check_units refuses what comes of it
-        mean = share @ np.where(present, targets, 0.0) / total
-        variance = share @ np.square(np.where(present, targets - mean, 0.0)) / total
+        mean = summed(share @ np.where(present, targets, 0.0)) / total
+        variance = summed(share @ np.square(np.where(present, targets - mean, 0.0))) / total
     return mean, _scale(mean, variance, _scale_of_constant_target(mean))
 
 

@@ -23,6 +23,7 @@ from sklearn_rnn._averaging import AveragedWeights
 from sklearn_rnn._batches import Batches, SequenceDataset, prediction_batches
 from sklearn_rnn._checkpoints import Checkpoint
 from sklearn_rnn._course import Course
+from sklearn_rnn._distributed import check_alike, gathered, n_processes, rank, summed
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._progress import show_progress
 from sklearn_rnn.nets import ForecastNet, RecurrentNet
@@ -103,6 +104,8 @@ class SequenceNet(NeuralNet):
         Shuffles the training samples.
     record_batches : bool
         Whether the history keeps each batch's loss, which a user's callback may read.
+    samples_an_epoch : int or None
+        How many of the samples an epoch of training draws; None takes all.
     """
 
     def __init__(
@@ -113,11 +116,13 @@ class SequenceNet(NeuralNet):
         average: bool,
         generator: torch.Generator,
         record_batches: bool,
+        samples_an_epoch: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.gradient_clip, self.schedule, self.average = gradient_clip, schedule, average
         self.generator, self.record_batches = generator, record_batches
+        self.samples_an_epoch = samples_an_epoch
         self.interrupted = False
 
     @property
@@ -127,7 +132,7 @@ class SequenceNet(NeuralNet):
     def get_iterator(self, dataset: SequenceDataset, training: bool = False) -> Batches:
         if not training:
             return Batches(dataset, 2 * self.batch_size)
-        return Batches(dataset, self.batch_size, self.generator)
+        return Batches(dataset, self.batch_size, self.generator, self.samples_an_epoch)
 
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         super().on_train_begin(net, X=X, y=y, **kwargs)
@@ -177,7 +182,7 @@ class SequenceNet(NeuralNet):
                 self.history.record_batch(f"{prefix}_loss", float(loss))
                 self.history.record_batch(f"{prefix}_batch_size", batch_size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        return float(total) / n_samples
+        return summed(float(total)) / summed(n_samples)
 
     def train_step(self, batch: tuple, **fit_params: Any) -> dict:
         step = super().train_step(batch, **fit_params)
@@ -192,8 +197,11 @@ class SequenceNet(NeuralNet):
         outputs = self.infer(inputs)
         loss = self.get_loss(outputs, targets, X=inputs, training=True)
         loss.backward()
+        weights = self.optimizer_.param_groups[0]["params"]
+        if n_processes() > 1:
+            average_gradient(weights)  # before it is clipped, so that all clip the same one
         if self.gradient_clip is not None:
-            clip_gradient(self.optimizer_.param_groups[0]["params"], self.gradient_clip)
+            clip_gradient(weights, self.gradient_clip)
         return {"loss": loss, "y_pred": outputs}
 
     def infer(self, x: tuple, **fit_params: Any) -> Tensor:
@@ -208,6 +216,16 @@ class SequenceNet(NeuralNet):
         if losses.ndim == 3 and lengths is not None:
             losses = losses[valid_steps(values, lengths)]
         return losses.nanmean() if self.criterion_.skip_missing else losses.mean()
+
+
+def average_gradient(weights: Sequence[Tensor]) -> None:
+    """The mean over the processes that train together, in one message."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    mean = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    torch.distributed.all_reduce(mean)
+    mean /= n_processes()
+    for gradient, part in zip(gradients, mean.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def clip_gradient(weights: Sequence[Tensor], largest_norm: float) -> None:
@@ -277,6 +295,7 @@ def fit_net(
     best_epoch : int
         The epoch whose weights the module has, counted from 1.
     """
+    optimizer_state = _start_alike(module, criterion, valid is not None, settings, optimizer_state)
     checkpoint = None
     if settings.checkpoint is not None:
         start = [module.config, module.state_dict(), criterion.config, settings.decisive(), seed, optimizer_state]
@@ -288,7 +307,7 @@ def fit_net(
         if settings.verbose == 1:
             observers = [*observers, stack.enter_context(closing(show_progress(settings.max_epochs)))]
         callbacks = [*_make_callbacks(settings, has_valid=valid is not None), Tell(course, observers)]
-        net = _make_net(module, criterion, valid, callbacks, settings, seed)
+        net = _make_net(module, criterion, train, valid, callbacks, settings, seed)
         if optimizer_state is not None:  # its moments, not its learning rate
             net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": optimizer_state})
         net.partial_fit(train, epochs=course.epochs_left(settings.max_epochs))
@@ -299,9 +318,22 @@ def fit_net(
     return net, course.best_epoch
 
 
+def _start_alike(
+    module: nn.Module, criterion: Criterion, has_valid: bool, settings: TrainingSettings, optimizer_state: dict | None
+) -> dict | None:
+    """Give the module the first process's weights; the state of that one's optimizer."""
+    if n_processes() == 1:
+        return optimizer_state
+    check_alike(parameters=(settings.decisive(), has_valid), inputs_or_outputs=module.config, loss=criterion.config)
+    weights, optimizer_state = gathered((module.state_dict(), optimizer_state))[0]
+    module.load_state_dict(weights)
+    return optimizer_state
+
+
 def _make_net(
     module: RecurrentNet | ForecastNet,
     criterion: Criterion,
+    train: SequenceDataset,
     valid: SequenceDataset | None,
     callbacks: list[Any],
     settings: TrainingSettings,
@@ -324,8 +356,9 @@ def _make_net(
         gradient_clip=settings.gradient_clip,
         schedule=settings.schedule,
         average=settings.average,
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(seed + rank()),
         record_batches=bool(settings.callbacks),
+        samples_an_epoch=min(gathered(train.samples_an_epoch)),  # all make as many updates
         **options,
     )
     return net.initialize()

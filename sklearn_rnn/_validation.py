@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import validate_parameter_constraints
 
+from sklearn_rnn._distributed import gathered
 from sklearn_rnn._errors import reading
 from sklearn_rnn._statistics import first_infinite
 from sklearn_rnn.sequences import Sequences
@@ -51,8 +52,13 @@ def check_finite(sequences: Sequences, name: str) -> None:
         )
 
 
-def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[np.float64] | None:
-    """Weights as float64 of shape (n_samples,), none negative and not all zero."""
+def check_weights(
+    sample_weight: ArrayLike | None, n_samples: int, *, together: bool = False
+) -> NDArray[np.float64] | None:
+    """Weights as float64 of shape (n_samples,), none negative and not all zero, at most 1.
+
+    `together` if all processes that train together call it: they get weights in the same units.
+    """
     if sample_weight is None:
         return None
     with reading("sample_weight", "Pass one number for each sample."):
@@ -68,7 +74,8 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[np
             "sample_weight must not be negative and not all zero, but it has a sum of "
             f"{weights.sum():g} and a smallest value of {weights.min():g}."
         )
-    return weights / weights.max()  # so that no sum of them is too large
+    largest = max(gathered(weights.max())) if together else weights.max()
+    return weights / largest  # so that no sum of them is too large
 
 
 def check_segment_size(segment_size: int, sequences: Sequences) -> None:
@@ -108,8 +115,8 @@ def channel_positions(chosen: NDArray, sequences: Sequences, parameter: str) -> 
 
 
 def used_codes(sequences: Sequences, channel: int) -> list[float]:
-    """The sorted codes of a channel that sequences use."""
-    codes = np.unique(sequences.values[sequences.used_rows() > 0, channel])
+    """The sorted codes of a channel that sequences use, those of all processes that train together."""
+    codes = np.unique(np.concatenate(gathered(np.unique(sequences.values[sequences.used_rows() > 0, channel]))))
     return codes[~np.isnan(codes)].astype(np.float64).tolist()
 
 

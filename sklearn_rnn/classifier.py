@@ -25,6 +25,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._distributed import gathered, summed
 from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator
 from sklearn_rnn._losses import Criterion
@@ -279,7 +280,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         if layout is None:
             check_consistent_length(sequences, labels)
         if reset:
-            self.classes_ = np.unique(labels)
+            self.classes_ = np.unique(np.concatenate(gathered(np.unique(labels))))
         codes = np.searchsorted(self.classes_, labels).clip(max=len(self.classes_) - 1)
         unknown = self.classes_[codes] != labels
         if unknown.any():
@@ -316,7 +317,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         value = getattr(self, name)
         if value != "auto":
             return float(value)
-        few = len(targets) < EARLY_STOPPING_SAMPLES and not self.per_step and not self._is_multilabel
+        few = summed(len(targets)) < EARLY_STOPPING_SAMPLES and not self.per_step and not self._is_multilabel
         return FOR_FEW_SEQUENCES[name] if few else 0.0
 
     def _class_weights(self, targets: Any) -> list[float] | None:

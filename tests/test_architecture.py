@@ -49,6 +49,7 @@ FLOORS = {
     "_times": 0,
     "_frequency": 0,
     "_conformal": 0,
+    "_distributed": 0,
     "_rows": 0,
     "_plain_values": 0,
     "_files": 0,
