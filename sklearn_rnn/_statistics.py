@@ -34,7 +34,7 @@ def channel_statistics(
             missing |= ~present[share > 0].all(axis=0)
             total += share @ present
             mean += share @ np.where(present, rows, 0.0)
-        total, mean, missing = summed(total), summed(mean), np.all(gathered(missing), axis=0)
+        total, mean, missing = summed(total), summed(mean), np.any(gathered(missing), axis=0)
         mean /= np.where(total > 0, total, 1.0)
         variance = np.zeros_like(mean)
         for rows, share in _used_chunks(sequences, counts):

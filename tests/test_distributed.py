@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from together import LABELS, STOPPING, TRAIN, VALID, WEIGHTS, WHOLE, X_CODED, X, Y
+from together import LABELS, STOPPING, TRAIN, VALID, WEIGHTS, WHOLE, X_CODED, X_HOLED, X, Y
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 
@@ -46,7 +46,9 @@ def weights_of(model):
     return model.net_.module_.state_dict()
 
 
-@pytest.mark.parametrize("name", ["whole", "weighted", "coded", "classes", "stopping", "unequal", "noisy", "resumed"])
+@pytest.mark.parametrize(
+    "name", ["whole", "weighted", "coded", "holed", "classes", "stopping", "unequal", "noisy", "resumed"]
+)
 def test_all_processes_have_the_same_weights_scaling_and_losses(told, name):
     first, second = (of_process[name] for of_process in told)
     assert first.net_.module_.config == second.net_.module_.config
@@ -63,6 +65,7 @@ def test_all_processes_have_the_same_weights_scaling_and_losses(told, name):
         ("whole", RNNRegressor(**WHOLE), (X, Y)),
         ("weighted", RNNRegressor(**WHOLE), (X, Y, WEIGHTS)),
         ("coded", RNNRegressor(**WHOLE, categorical_features=[2]), (X_CODED, Y)),
+        ("holed", RNNRegressor(**WHOLE), (X_HOLED, Y)),
         ("classes", RNNClassifier(**WHOLE, input_noise=0.0), (X, LABELS)),
     ],
 )

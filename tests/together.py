@@ -31,6 +31,8 @@ WEIGHTS = random.uniform(0.5, 2, size=len(X))
 CODES = np.arange(len(X)) % 4  # every second row has the codes 0 and 2 alone
 LABELS = np.array(["ash", "beech", "elm", "fir"])[CODES]
 X_CODED = np.concatenate([X, np.repeat(CODES[:, None, None], X.shape[1], axis=1)], axis=2)
+X_HOLED = X.copy()
+X_HOLED[::4, 2, 1] = np.nan  # in the rows of the first process alone
 TRAIN = slice(0, 800)
 VALID = {"X_val": X[800:], "y_val": Y[800:]}
 
@@ -69,6 +71,7 @@ def train_and_tell(rank):
         "whole": RNNRegressor(**WHOLE).fit(X[mine], Y[mine]),
         "weighted": RNNRegressor(**WHOLE).fit(X[mine], Y[mine], WEIGHTS[mine]),
         "coded": RNNRegressor(**WHOLE, categorical_features=[2]).fit(X_CODED[mine], Y[mine]),
+        "holed": RNNRegressor(**WHOLE).fit(X_HOLED[mine], Y[mine]),
         "classes": RNNClassifier(**WHOLE, input_noise=0.0).fit(X[mine], LABELS[mine]),
         "stopping": RNNRegressor(**STOPPING).fit(X[TRAIN][mine], Y[TRAIN][mine], **VALID),
         "unequal": RNNRegressor(**{**TINY, "random_state": None}).fit(X[unequal], Y[unequal]),
