@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 
@@ -53,6 +52,5 @@ class AveragedWeights:
 
 
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
-    with torch.no_grad():
-        for target, source in zip(targets, sources, strict=True):
-            target.copy_(source)
+    for target, source in zip(targets, sources, strict=True):
+        target.copy_(source)

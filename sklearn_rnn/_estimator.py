@@ -23,9 +23,10 @@ from sklearn_rnn._errors import reading, unchanged_on_error, warn
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
 from sklearn_rnn._parameters import check_shared_parameters
+from sklearn_rnn._prediction import predict_net
 from sklearn_rnn._statistics import channel_statistics, check_units
 from sklearn_rnn._targets import with_values
-from sklearn_rnn._training import fit_net, is_random, predict_net
+from sklearn_rnn._training import fit_net, is_random
 from sklearn_rnn._validation import (
     channel_positions,
     check_codes_exact,

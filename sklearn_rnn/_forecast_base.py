@@ -41,9 +41,10 @@ from sklearn_rnn._panel import (
     sort_rows,
 )
 from sklearn_rnn._parameters import check_net_and_training
+from sklearn_rnn._prediction import predict_forecasts
 from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups, spacings
 from sklearn_rnn._statistics import channel_statistics, check_units
-from sklearn_rnn._training import fit_net, is_random, predict_forecasts
+from sklearn_rnn._training import fit_net, is_random
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.sequences import Sequences
 

@@ -1,4 +1,4 @@
-"""Training and prediction of a net on sequences: the one place that knows skorch."""
+"""Training of a net on sequences: the one place that knows skorch."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler, PrintLog
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
 from sklearn_rnn._averaging import AveragedWeights
-from sklearn_rnn._batches import Batches, SequenceDataset, prediction_batches
+from sklearn_rnn._batches import Batches, SequenceDataset
 from sklearn_rnn._checkpoints import Checkpoint
 from sklearn_rnn._course import Course
 from sklearn_rnn._distributed import check_alike, gathered, n_processes, rank, summed
@@ -28,7 +26,6 @@ from sklearn_rnn._losses import Criterion
 from sklearn_rnn._progress import show_progress
 from sklearn_rnn.nets import ForecastNet, RecurrentNet
 from sklearn_rnn.nets.pooling import valid_steps
-from sklearn_rnn.sequences import Sequences
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
@@ -339,6 +336,7 @@ def _make_net(
     settings: TrainingSettings,
     seed: int,
 ) -> SequenceNet:
+    # The table has names alone, and a class stands for itself.
     optimizer = OPTIMIZERS.get(settings.optimizer, settings.optimizer)  # type: ignore[arg-type]
     options = {"optimizer__fused": True} if optimizer in _FUSED_OPTIMIZERS and settings.device != "mps" else {}
     net = SequenceNet(
@@ -431,38 +429,3 @@ def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
     net.initialize()
     module.eval()
     return net
-
-
-@torch.inference_mode()
-def predict_net(module: RecurrentNet, sequences: Sequences, device: str) -> NDArray[np.float64] | Sequences:
-    """Outputs in the units of y: (n_samples, n_outputs[, n_quantiles]), or Sequences of them for a net per step."""
-    dataset = SequenceDataset(sequences, device=device)
-    width = module.encoder.output_size + module.recurrent.output_size
-    if not module.per_step:
-        return _predict_samples(module, dataset, width)
-    outputs, samples = [], []
-    for rows, (values, lengths) in prediction_batches(dataset, width):
-        raw = module.unscale(module(values, lengths))[: len(rows)]
-        outputs.append(raw[valid_steps(values, lengths)[: len(rows)]].cpu().numpy())  # (steps of the batch, n_outputs)
-        samples.append(rows)
-    order = np.concatenate(samples)
-    ends = np.empty_like(order)
-    ends[order] = np.cumsum(sequences.lengths[order])
-    return Sequences(np.concatenate(outputs), ends - sequences.lengths, sequences.lengths, align=sequences.align)
-
-
-@torch.inference_mode()
-def predict_forecasts(module: ForecastNet, dataset: SequenceDataset) -> NDArray[np.float64]:
-    """Forecasts in the units of the targets, (n_samples, horizon, n_targets[, n_quantiles])."""
-    return _predict_samples(module, dataset, module.width)
-
-
-def _predict_samples(module: RecurrentNet | ForecastNet, dataset: SequenceDataset, width: int) -> NDArray[np.float64]:
-    """Outputs in the units of y, (n_samples, ...), each batch written to its place."""
-    predicted = np.empty(0)
-    for rows, inputs in prediction_batches(dataset, width):
-        outputs = module.unscale(module(*inputs))[: len(rows)].cpu().numpy()
-        if not predicted.size:
-            predicted = np.empty((len(dataset), *outputs.shape[1:]), outputs.dtype)
-        predicted[rows] = outputs
-    return predicted

@@ -23,7 +23,7 @@ UNKNOWN = "<unknown>"
 ADVICE = "Look at the texts, and at vocabulary, ngram_range, token_pattern and the callables among the parameters."
 
 
-class SequenceVectorizer(  # type: ignore[call-arg]
+class SequenceVectorizer(  # type: ignore[call-arg]  # scikit-learn has no types
     CallbackSupportMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Turn texts into sequences of token codes, one channel, for the estimators to embed.

@@ -28,6 +28,7 @@ FLOORS = {
     "_parameters": 2,
     "_onnx": 1,
     "_training": 1,
+    "_prediction": 1,
     "_progress": 1,
     "_course": 1,
     "_checkpoints": 1,

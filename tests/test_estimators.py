@@ -267,10 +267,10 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_global_generators_alone(se
     X, y = series
     torch.manual_seed(3)
     np.random.seed(3)  # noqa: NPY002 the legacy generator is what must stay untouched
-    states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 as above
     first = RNNRegressor(**TINY, dropout=0.3).fit(X, y).predict(X)
     assert torch.equal(states[0], torch.get_rng_state())
-    assert np.array_equal(states[1], np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(states[1], np.random.get_state()[1])  # noqa: NPY002 as above
     torch.manual_seed(4)
     np.testing.assert_array_equal(first, RNNRegressor(**TINY, dropout=0.3).fit(X, y).predict(X))
 

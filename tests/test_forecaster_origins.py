@@ -204,7 +204,7 @@ def test_random_search_and_cross_validation_run_on_arrays():
 
 
 def test_halving_search_spends_epochs():
-    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401 makes the next import possible
     from sklearn.model_selection import HalvingRandomSearchCV
 
     search = HalvingRandomSearchCV(

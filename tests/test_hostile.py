@@ -9,6 +9,7 @@ import re
 import signal
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import hostile
@@ -291,9 +292,9 @@ def examine_recurrent(data, kind):
     parameters = data.draw(parameters_of(model, plausible=PLAUSIBLE)) if data.draw(st.integers(0, 2)) else {}
     names = [*NAMES_OF_X, "y", "sample_weight", "X_val", "y_val", "classes", "class_weight"]
     if data.draw(st.integers(0, 4)) == 0:
-        call = lambda: model.partial_fit(X, y, sample_weight=sample_weight)  # noqa: E731
+        call = partial(model.partial_fit, X, y, sample_weight=sample_weight)
     else:
-        call = lambda: model.fit(X, y, sample_weight, **options)  # noqa: E731
+        call = partial(model.fit, X, y, sample_weight, **options)
     earlier = model.get_params(deep=False)
     error = attempt_fit(model, parameters, call, (X, y, sample_weight, options), names)
     if error is not None:

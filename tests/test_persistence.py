@@ -21,7 +21,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
 from sklearn.ensemble import StackingRegressor, VotingRegressor
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 makes the search importable
 from sklearn.linear_model import Ridge
 from sklearn.metrics import make_scorer, mean_pinball_loss
 from sklearn.model_selection import GridSearchCV, HalvingRandomSearchCV, KFold, RandomizedSearchCV, TimeSeriesSplit
@@ -94,7 +94,7 @@ def assert_same(a, b):
     [
         {"loss": "squared_error", "cell": "lstm", "bidirectional": True, "n_layers": 2},
         {"loss": "absolute_error", "cell": "rnn", "pooling": "attention", "dtype": "float64"},
-        {"loss": "huber", "segment_size": 2, "anchor": 1, "random_state": np.random.RandomState(3)},  # noqa: NPY002
+        {"loss": "huber", "segment_size": 2, "anchor": 1, "random_state": np.random.RandomState(3)},  # noqa: NPY002 value
         {"loss": "quantile", "quantiles": (0.1, 0.5, 0.9), "early_stopping": True},
         {"loss": "poisson", "categorical_features": [1], "embedding_size": 2},
     ],
