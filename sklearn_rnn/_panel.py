@@ -334,7 +334,7 @@ def _values_of(column: pd.Series) -> list:
 def _read_column(column: pd.Series, categories: list | None) -> NDArray:
     """The numbers of a column, or the codes of its categories: -1 for one that fit has not seen."""
     if categories is not None:
-        return pd.Index(categories).get_indexer(pd.Index(column.astype(object)))
+        return pd.Index(categories, dtype=object).get_indexer(pd.Index(column.astype(object), dtype=object))
     if _is_categorical(column):
         raise ValueError(f"Column {column.name!r} is {column.dtype}, but it was numbers in fit. Pass numbers.")
     return column.to_numpy(np.float64, na_value=np.nan)

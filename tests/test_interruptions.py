@@ -59,8 +59,9 @@ def test_an_interrupt_leaves_the_last_whole_epoch():
     assert model.n_iter_ == model.best_epoch_ == len(model.history_) == 3
     assert_same_weights(model, spy.weights[2])
     assert np.isfinite(model.predict(X)).all()
+    model.set_params(callbacks=None)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
-    model.set_params(callbacks=None, warm_start=True).fit(X, Y)
+    model.set_params(warm_start=True).fit(X, Y)
     assert model.n_iter_ == 9
 
 

@@ -111,7 +111,8 @@ class BacktestDisplay:
         ax = one_axes(self, ax)
         marker = "o" if self.backtest["step"].nunique() <= FEW_STEPS else ""
         self.lines_ = []
-        lines: Any = errors.groupby(level=by, sort=False) if by else [((), errors)]
+        keys = [errors.index.get_level_values(name) for name in by]
+        lines: Any = errors.groupby(keys, sort=False) if by else [((), errors)]
         for values, line in lines:
             label = ", ".join([*([] if self.name is None else [self.name]), *map(str, values)])
             steps = line.index.get_level_values("step")
