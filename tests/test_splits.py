@@ -78,6 +78,12 @@ def test_test_rows_follow_one_another_to_the_end():
     assert_array_equal(np.concatenate(tests), np.arange(30, 50))
 
 
+def test_without_parameters_five_folds_predict_one_row_ahead():
+    folds = list(WindowSplit().split(np.zeros(60)))
+    assert_same_folds(folds, TimeSeriesSplit(5, gap=1).split(np.zeros(60)))
+    assert WindowSplit().get_n_splits() == 5
+
+
 @pytest.mark.parametrize(
     "X",
     [
@@ -121,12 +127,17 @@ def test_groups_are_ignored_with_a_warning():
 @pytest.mark.parametrize(
     ("split", "X", "message"),
     [
-        (WindowSplit(5), np.zeros(4), "n_splits=5 needs at least 6 rows, but X has 4"),
+        (
+            WindowSplit(5),
+            np.zeros(4),
+            r"n_splits=5 needs at least 6 rows, but X has 4\. Use fewer splits or pass more data\.$",
+        ),
         (WindowSplit(5), np.zeros((0, 1)), "needs at least 6 rows, but X has 0"),
         (
             WindowSplit(2, horizon=24, test_size=10),
             np.zeros(44),
-            "2 test blocks of 10 rows and 24 purged before the first need at least 45 rows, but X has 44",
+            "2 test blocks of 10 rows and 24 purged before the first need at least 45 rows, but X has 44. "
+            r"Use fewer splits, a smaller test_size, horizon or n_steps, or pass more data\.$",
         ),
         (WindowSplit(8, test_size=4, time="date"), panel(), "need at least 34 distinct times, but X has 30"),
         (WindowSplit(time="day"), panel(), r"X has no column 'day'. Its columns are \['date', 'shop', 'sold'\]"),
@@ -141,6 +152,16 @@ def test_groups_are_ignored_with_a_warning():
 def test_bad_input_is_refused_with_what_to_do(split, X, message):
     with pytest.raises(ValueError, match=message):
         next(split.split(X))
+
+
+def test_rows_without_one_target_each_are_refused():
+    with pytest.raises(ValueError, match=r"^X cannot be used: .*\[9, 8\]\. Pass rows of one length with y\.$"):
+        next(WindowSplit(2).split(np.zeros(9), np.zeros(8)))
+
+
+def test_a_number_instead_of_targets_is_refused():
+    with pytest.raises(TypeError, match="^y cannot be used"):
+        next(WindowSplit(2).split(np.zeros(9), 3.0))
 
 
 def test_a_parameter_of_the_wrong_type_is_a_type_error():
