@@ -84,6 +84,11 @@ def test_without_parameters_five_folds_predict_one_row_ahead():
     assert WindowSplit().get_n_splits() == 5
 
 
+def test_the_smallest_split_trains_on_one_row_and_tests_on_the_next():
+    folds = WindowSplit(1, n_steps=1, horizon=0, test_size=1).split(np.zeros(2))
+    assert_same_folds(folds, [([0], [1])])
+
+
 @pytest.mark.parametrize(
     "X",
     [
@@ -144,6 +149,7 @@ def test_groups_are_ignored_with_a_warning():
         (WindowSplit(time="date"), np.zeros(30), r"X is a ndarray, but only a DataFrame has the columns"),
         (WindowSplit(time="shop"), panel(), "time 'shop' is .*pd.to_datetime"),
         (WindowSplit(0), np.zeros(9), "'n_splits' parameter of WindowSplit must be"),
+        (WindowSplit(n_steps=0), np.zeros(9), "'n_steps' parameter"),
         (WindowSplit(horizon=-1), np.zeros(9), "'horizon' parameter"),
         (WindowSplit(test_size=0), np.zeros(9), "'test_size' parameter"),
         (WindowSplit(purge="all"), np.zeros(9), "'purge' parameter"),
@@ -164,6 +170,13 @@ def test_a_number_instead_of_targets_is_refused():
         next(WindowSplit(2).split(np.zeros(9), 3.0))
 
 
-def test_a_parameter_of_the_wrong_type_is_a_type_error():
-    with pytest.raises(TypeError, match="'n_steps' parameter of WindowSplit must be an int"):
-        next(WindowSplit(n_steps="two").split(np.zeros(9)))
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (WindowSplit(n_steps="two"), "'n_steps' parameter of WindowSplit must be an int"),
+        (WindowSplit(time=1.5), "'time' parameter of WindowSplit must be an instance of 'str'"),
+    ],
+)
+def test_a_parameter_of_the_wrong_type_is_a_type_error(split, message):
+    with pytest.raises(TypeError, match=message):
+        next(split.split(np.zeros(9)))
