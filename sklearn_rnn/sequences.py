@@ -332,8 +332,8 @@ def _from_dense(dense: NDArray) -> Sequences:
     n_samples, n_steps, n_channels = dense.shape
     if dense.size == 0:
         raise ValueError(f"X has shape {dense.shape}: there must be at least one sample, step and channel.")
-    starts = np.arange(n_samples, dtype=np.int64) * n_steps
-    lengths = np.full(n_samples, n_steps, dtype=np.int64)
+    starts = np.arange(0, n_samples * n_steps, n_steps)
+    lengths = np.full(n_samples, n_steps)
     align = "start"
     if np.isnan(dense[:, 0]).all(axis=1).any() or np.isnan(dense[:, -1]).all(axis=1).any():
         is_step = ~np.isnan(dense).all(axis=2)  # (n_samples, n_steps)
@@ -344,7 +344,7 @@ def _from_dense(dense: NDArray) -> Sequences:
         tail = is_step[:, ::-1].argmax(axis=1)
         starts, lengths = starts + head, lengths - head - tail
         align = "end" if head.any() and not tail.any() else "start"
-    return Sequences(dense.reshape(-1, n_channels), starts, lengths, align=align)
+    return Sequences(dense.reshape(n_samples * n_steps, n_channels), starts, lengths, align=align)
 
 
 def _from_list(items: list, dtype: DTypeLike) -> Sequences:

@@ -121,7 +121,7 @@ class WindowSplit(BaseCrossValidator):
         if self.purge == "windows":
             gap += int(self.n_steps) - 1
         n_moments = int(moments.max(initial=-1)) + 1
-        test_size = int(self.test_size or n_moments // (n_splits + 1))
+        test_size = n_moments // (n_splits + 1) if self.test_size is None else int(self.test_size)
         self._check_length(n_moments, test_size, gap)
         for begin in range(n_moments - n_splits * test_size, n_moments, test_size):
             test = (moments >= begin) & (moments < begin + test_size)

@@ -101,7 +101,7 @@ def lag_features(windows: Sequences, n_steps: int) -> NDArray[np.float32]:
     for lag in range(n_steps):
         samples = np.flatnonzero(windows.lengths > lag)
         lags[samples, n_steps - 1 - lag] = windows.values[last[samples] - lag]
-    return lags.reshape(len(windows), -1)  # (n_samples, n_steps * n_channels)
+    return lags.reshape(len(windows), n_steps * windows.n_channels)
 
 
 def _makes_lags(transformer: SlidingWindow) -> bool:
@@ -371,7 +371,6 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             rows.values if order is None else rows.values[order],
             starts[n_remembered:],
             lengths[n_remembered:],
-            align="end",
             channel_names=self._channel_names,
             categorical=[j for j, channel in enumerate(self._channels) if channel in self._categories],
         )

@@ -94,14 +94,23 @@ def test_the_dense_array_pads_on_the_side_that_is_not_aligned(align):
 def test_it_has_the_shape_and_type_of_its_dense_array():
     X = sequences()
     assert (X.ndim, X.dtype, len(X), X.n_channels) == (3, np.dtype(np.float64), 4, 2)
-    assert np.asarray(X, dtype=np.float32).dtype == np.float32
+    for dtype in [np.float32, np.float64]:
+        assert np.asarray(X.astype(dtype)).dtype == dtype
+        assert np.asarray(X, dtype=dtype).dtype == dtype
     assert X[[2]].shape == (1, 1, 2)
     assert X[[]].shape == (0, 0, 2)
 
 
+def test_a_dense_array_of_objects_is_padded_with_nan_too():
+    dense = np.asarray(sequences(), dtype=object)
+    assert dense.dtype == object
+    assert_array_equal(dense.astype(float), padded(AS_LIST))
+    assert None not in dense.ravel().tolist()
+
+
 @pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="asarray takes copy from numpy 2 on")
 def test_there_is_no_dense_array_without_a_copy():
-    with pytest.raises(ValueError, match="without a copy"):
+    with pytest.raises(ValueError, match=r"^Sequences cannot be seen .* without a copy\. Use copy=None\.$"):
         np.asarray(sequences(), copy=False)
 
 
@@ -125,6 +134,10 @@ def test_astype_changes_only_what_differs():
     assert X.astype(np.float64) is X
     assert X.astype(np.float32).dtype == np.float32
     assert_same(X.astype(np.float32), AS_LIST)
+
+
+def test_astype_makes_numbers_too_large_infinite_in_silence():
+    assert_same(Sequences(np.array([1.0, 1e300]), [0], [2]).astype(np.float32), [[[1.0], [np.inf]]])
 
 
 def test_its_repr_counts():
@@ -250,9 +263,21 @@ def test_nan_at_the_ends_of_a_dense_array_is_padding(align):
     assert_same(made, AS_LIST)
 
 
+def test_one_step_of_padding_is_padding():
+    X = np.arange(8.0).reshape(2, 4)
+    for step, kept, align in [(0, slice(1, None), "end"), (-1, slice(-1), "start")]:
+        padded_by_one = X.copy()
+        padded_by_one[0, step] = np.nan
+        made = as_sequences(padded_by_one)
+        assert made.align == align
+        assert_same(made, [X[0, kept, None], X[1][:, None]])
+
+
 def test_nan_at_both_ends_is_padding_and_nan_within_is_missing():
     X = np.array([[np.nan, 1, np.nan, 2, np.nan], [1, 2, 3, 4, 5]])
-    assert_same(as_sequences(X), [[[1], [np.nan], [2]], X[1][:, None]])
+    made = as_sequences(X)
+    assert made.align == "start"
+    assert_same(made, [[[1], [np.nan], [2]], X[1][:, None]])
 
 
 def test_a_step_with_one_channel_missing_is_a_step():
@@ -333,7 +358,11 @@ def test_names_and_alignment_are_checked():
         (np.zeros((2, 2, 2, 2)), "X has 4 dimensions"),
         (np.zeros((0, 3)), "at least one sample, step and channel"),
         (np.zeros((2, 0)), "X has 0 columns"),
-        (np.zeros((2, 5)), "X has 5 columns, which is no positive multiple of n_channels=2"),
+        (
+            np.zeros((2, 5)),
+            "X has 5 columns, which is no positive multiple of n_channels=2. Each row of a 2-D X is one sequence, "
+            r"step by step: set n_channels to the numbers that make one step\.$",
+        ),
         (np.array([["a", "b"]]), "X cannot be used: could not convert"),
         (np.array([[1j, 2]]), "Complex data not supported: X is complex128"),
         (np.array([[[1.0]], [[np.nan]]]), "Sample 1 of X is all NaN. Drop samples"),
@@ -342,7 +371,10 @@ def test_names_and_alignment_are_checked():
         ([np.zeros((2, 1)), np.zeros((2, 1, 1))], r"Sample 1 of X has shape \(2, 1, 1\)"),
         ([np.zeros(1), np.array([np.nan, np.nan])], "Sample 1 of X is all NaN"),
         ([np.zeros(1), np.array(["a", "b"])], "Sample 1 of X cannot be used: could not convert"),
-        ([pd.DataFrame({"a": [1.0]}), pd.DataFrame({"b": [1.0]})], "differ in their columns.*Pass the same columns"),
+        (
+            [pd.DataFrame({name: [1.0]}) for name in "cab"],
+            r"differ in their columns: \[\('a',\), \('b',\)\]. Pass the same columns",
+        ),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else "",
 )

@@ -78,6 +78,17 @@ def test_test_rows_follow_one_another_to_the_end():
     assert_array_equal(np.concatenate(tests), np.arange(30, 50))
 
 
+def test_without_parameters_five_folds_predict_one_row_ahead():
+    folds = list(WindowSplit().split(np.zeros(60)))
+    assert_same_folds(folds, TimeSeriesSplit(5, gap=1).split(np.zeros(60)))
+    assert WindowSplit().get_n_splits() == 5
+
+
+def test_the_smallest_split_trains_on_one_row_and_tests_on_the_next():
+    folds = WindowSplit(1, n_steps=1, horizon=0, test_size=1).split(np.zeros(2))
+    assert_same_folds(folds, [([0], [1])])
+
+
 @pytest.mark.parametrize(
     "X",
     [
@@ -121,18 +132,24 @@ def test_groups_are_ignored_with_a_warning():
 @pytest.mark.parametrize(
     ("split", "X", "message"),
     [
-        (WindowSplit(5), np.zeros(4), "n_splits=5 needs at least 6 rows, but X has 4"),
+        (
+            WindowSplit(5),
+            np.zeros(4),
+            r"n_splits=5 needs at least 6 rows, but X has 4\. Use fewer splits or pass more data\.$",
+        ),
         (WindowSplit(5), np.zeros((0, 1)), "needs at least 6 rows, but X has 0"),
         (
             WindowSplit(2, horizon=24, test_size=10),
             np.zeros(44),
-            "2 test blocks of 10 rows and 24 purged before the first need at least 45 rows, but X has 44",
+            "2 test blocks of 10 rows and 24 purged before the first need at least 45 rows, but X has 44. "
+            r"Use fewer splits, a smaller test_size, horizon or n_steps, or pass more data\.$",
         ),
         (WindowSplit(8, test_size=4, time="date"), panel(), "need at least 34 distinct times, but X has 30"),
         (WindowSplit(time="day"), panel(), r"X has no column 'day'. Its columns are \['date', 'shop', 'sold'\]"),
         (WindowSplit(time="date"), np.zeros(30), r"X is a ndarray, but only a DataFrame has the columns"),
         (WindowSplit(time="shop"), panel(), "time 'shop' is .*pd.to_datetime"),
         (WindowSplit(0), np.zeros(9), "'n_splits' parameter of WindowSplit must be"),
+        (WindowSplit(n_steps=0), np.zeros(9), "'n_steps' parameter"),
         (WindowSplit(horizon=-1), np.zeros(9), "'horizon' parameter"),
         (WindowSplit(test_size=0), np.zeros(9), "'test_size' parameter"),
         (WindowSplit(purge="all"), np.zeros(9), "'purge' parameter"),
@@ -143,6 +160,23 @@ def test_bad_input_is_refused_with_what_to_do(split, X, message):
         next(split.split(X))
 
 
-def test_a_parameter_of_the_wrong_type_is_a_type_error():
-    with pytest.raises(TypeError, match="'n_steps' parameter of WindowSplit must be an int"):
-        next(WindowSplit(n_steps="two").split(np.zeros(9)))
+def test_rows_without_one_target_each_are_refused():
+    with pytest.raises(ValueError, match=r"^X cannot be used: .*\[9, 8\]\. Pass rows of one length with y\.$"):
+        next(WindowSplit(2).split(np.zeros(9), np.zeros(8)))
+
+
+def test_a_number_instead_of_targets_is_refused():
+    with pytest.raises(TypeError, match="^y cannot be used"):
+        next(WindowSplit(2).split(np.zeros(9), 3.0))
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (WindowSplit(n_steps="two"), "'n_steps' parameter of WindowSplit must be an int"),
+        (WindowSplit(time=1.5), "'time' parameter of WindowSplit must be an instance of 'str'"),
+    ],
+)
+def test_a_parameter_of_the_wrong_type_is_a_type_error(split, message):
+    with pytest.raises(TypeError, match=message):
+        next(split.split(np.zeros(9)))

@@ -16,10 +16,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_rnn import Sequences, SlidingWindow
-from sklearn_rnn.windows import window_bounds
+from sklearn_rnn.windows import lag_features, window_bounds
 
 NEIGHBOURS = "a row's window is made of the rows around it"
 
@@ -33,6 +34,10 @@ NEIGHBOURS = "a row's window is made of the rows around it"
 )
 def test_the_contract_of_scikit_learn_holds(estimator, check):
     check(estimator)
+
+
+def test_it_declares_that_values_may_be_missing():
+    assert get_tags(SlidingWindow()).input_tags.allow_nan
 
 
 # ---------------------------------------------------------------- windows of rows
@@ -145,6 +150,13 @@ def test_boolean_and_nullable_columns_are_channels():
     windows = SlidingWindow(1).fit_transform(frame)
     assert windows.channel_names == ("open", "sold", "price")
     assert_array_equal(windows.values, np.array([[1, 3, 1], [0, np.nan, 2]], dtype=np.float32))
+
+
+def test_categories_are_counted_among_the_channels():
+    frame = pd.DataFrame({"t": [0, 1], "load": [1.0, 2.0], "kind": pd.Categorical(["ash", "elm"])})
+    windows = SlidingWindow(1, time="t").fit_transform(frame)
+    assert windows.categorical == (1,)
+    assert_array_equal(windows.values, [[1, 0], [2, 1]])
 
 
 def test_several_columns_can_make_a_group():
@@ -351,6 +363,7 @@ def test_context_is_a_copy_of_few_rows():
     window = SlidingWindow(5).fit(X)
     X[:] = 7
     assert len(pickle.dumps(window)) < 3000
+    assert len(window._context_values) == 4  # a window of 5 rows reaches no further back
     assert not window._context_values.any()
 
 
@@ -369,6 +382,11 @@ def test_lag_features_of_a_few_rows_keep_their_width():
     assert_array_equal(window.transform([[7.0]]), [[np.nan, np.nan, 7.0]])
 
 
+def test_lag_features_of_no_rows_keep_their_width():
+    windows = SlidingWindow(3).fit_transform(np.zeros((5, 2)))
+    assert lag_features(windows[:0], 3).shape == (0, 6)
+
+
 def test_lag_features_are_named_oldest_first():
     window = SlidingWindow(2, flatten=True, group="shop").fit(hourly(3, load=1.0, shop="a", temp=2.0))
     assert window.get_feature_names_out().tolist() == ["load_lag1", "temp_lag1", "load_lag0", "temp_lag0"]
@@ -378,10 +396,20 @@ def test_lag_features_are_named_oldest_first():
     ]
 
 
+def test_lag_features_are_named_after_columns_that_are_given():
+    window = SlidingWindow(2, flatten=True).fit(np.zeros((3, 2)))
+    names = window.get_feature_names_out(["load", "temp"]).tolist()
+    assert names == ["load_lag1", "temp_lag1", "load_lag0", "temp_lag0"]
+    with pytest.raises(TypeError, match=r"^input_features cannot be used: .*\. Pass the names of the columns\.$"):
+        window.get_feature_names_out(2)
+
+
 def test_windows_have_no_feature_names():
     window = SlidingWindow(2).fit(np.zeros((3, 1)))
-    with pytest.raises(AttributeError, match="get_feature_names_out"):
+    with pytest.raises(AttributeError, match="get_feature_names_out") as caught:
         window.get_feature_names_out()
+    reason = "Only lag features have names: get_feature_names_out needs flatten=True."
+    assert str(caught.value.__cause__) == reason
 
 
 @pytest.mark.parametrize(
@@ -445,6 +473,12 @@ FRAME = pd.DataFrame(
         (SlidingWindow(2), hourly(4, load=[1, 2, np.inf, 4]), "infinity.*channel 'load', row 2"),
         (SlidingWindow(2), np.array([[1.0], [1e300], [2.0]]), "too large for float32: channel 0, row 1"),
         (SlidingWindow(2), pd.DataFrame({"x": [1j, 2]}), "Complex data not supported: column 'x'"),
+        (SlidingWindow(2), hourly(4).index.to_numpy()[:, None], r"^X has times \(datetime64"),
+        (
+            SlidingWindow(2),
+            np.array([["a"], ["b"]]),
+            r"^X cannot be used: .*'a'.*\. Pass a DataFrame or numbers of shape \(n_rows, n_columns\)\.$",
+        ),
         (SlidingWindow(2), FRAME.set_index(["shop", "date"]), r"MultiIndex \['shop', 'date'\]. Call X.reset_index"),
         (SlidingWindow(2, max_gap=1), hourly(4), "max_gap is 1, but the times are timestamps.*'1h'"),
         (SlidingWindow(2, max_gap="soon"), hourly(4), "max_gap is 'soon', but the times are timestamps"),
@@ -459,6 +493,9 @@ FRAME = pd.DataFrame(
         (SlidingWindow(0), hourly(4), "'n_steps' parameter"),
         (SlidingWindow(2, context="maybe"), hourly(4), "'context' parameter"),
         (SlidingWindow(2, max_gap=0), hourly(4), "'max_gap' parameter"),
+        (SlidingWindow(2, time=1.5), hourly(4), "'time' parameter"),
+        (SlidingWindow(2, group=1.5), hourly(4), "'group' parameter"),
+        (SlidingWindow(2, flatten="yes"), hourly(4), "'flatten' parameter"),
     ],
 )
 def test_bad_input_is_refused_with_what_to_do(window, X, message):
@@ -476,20 +513,27 @@ def test_the_first_duplicate_is_named_with_its_time_and_group():
 
 def test_duplicates_are_refused_in_transform_too():
     window = SlidingWindow(2).fit(hourly(4))
-    with pytest.raises(ValueError, match="occurs more than once"):
-        window.transform(hourly(4).iloc[[1, 1]])
+    with pytest.raises(ValueError, match="Time 2024-01-01 01:00:00 occurs more than once"):
+        window.transform(hourly(4).iloc[[1, 0, 1]])
 
 
 def test_other_columns_than_in_fit_are_refused():
     window = SlidingWindow(2).fit(hourly(4))
-    with pytest.raises(ValueError, match="feature names should match"):
+    with pytest.raises(ValueError, match="^X cannot be used: The feature names should match"):
         window.transform(hourly(4, price=1.0))
 
 
 def test_another_kind_of_times_than_in_fit_is_refused():
     window = SlidingWindow(2).fit(hourly(4))
-    with pytest.raises(ValueError, match="times of X are integers, but the transformer was fitted with timestamps"):
+    message = r"times of X are integers, .* fitted with timestamps\. Pass the same kind of times\.$"
+    with pytest.raises(ValueError, match=message):
         window.transform(hourly(4).reset_index(drop=True))
+
+
+def test_times_do_not_count_if_those_of_fit_had_none():
+    window = SlidingWindow(2).fit(pd.DataFrame({"load": [1.0, 2.0]}, index=["a", "b"]))
+    latest_first = hourly(3).iloc[::-1]
+    assert_same_windows(window.transform(latest_first), [[[2]], [[2], [1]], [[1], [0]]])
 
 
 def test_rows_without_times_may_follow_a_fit_with_times():
