@@ -53,7 +53,6 @@ model = RNNForecaster(
     known="promotion",  # planned, so the coming days are known
     static="kind",
     calendar=["dayofweek", "dayofyear"],
-    normalize="standard",  # shops of every size share the weights
     quantiles=(0.1, 0.9),
     conformal=True,  # intervals that keep their promise on the held-out days
     hidden_size=32,

@@ -159,7 +159,7 @@ class BaseForecaster(NetEstimator):
     # Training ---------------------------------------------------------------------------------------------------------
 
     def _start_fit(self, frame: pd.DataFrame, resume: bool) -> Rows:
-        """Learn columns, frequency and sizes from the table; its sorted rows."""
+        """Learn columns, frequency, sizes and normalization from the table; its sorted rows."""
         if not resume:
             self._roles = self._find_roles(frame)
         rows, times, original = self._read(frame, self.dtype)
@@ -178,6 +178,9 @@ class BaseForecaster(NetEstimator):
         most = max((longest - self.horizon) // 3, 1)
         n_segments = max(min(SEGMENTS, most // self.segment_size_), 1)
         self.n_steps_ = n_segments * self.segment_size_ if self.n_steps == "auto" else min(int(self.n_steps), 2**31)
+        self.normalize_ = None if self.normalize is None else str(self.normalize)
+        if self.normalize == "auto":
+            self.normalize_ = "scaled" if len(rows.labels) > 1 else "last"
         return rows
 
     def _check_length(self, rows: Rows) -> None:
@@ -299,7 +302,7 @@ class BaseForecaster(NetEstimator):
             n_layers=int(self.n_layers),
             dropout=float(self.dropout),
             fused=bool(self.fused),
-            normalize=None if self.normalize is None else str(self.normalize),
+            normalize=self.normalize_,
             segment_size=self.segment_size_,
             shared=bool(self.shared),
             n_quantiles=len(all_quantiles(self.quantiles)),

@@ -61,8 +61,10 @@ class RNNForecaster(OriginForecaster):
         are categories; those not seen in `fit` count as none.
     calendar : list of {"minute", "hour", "dayofweek", "day", "dayofyear", "month", "quarter"}, default=()
         Features of the timestamps to add as known columns, as sine and cosine.
-    normalize : {"last", "standard"} or None, default="last"
-        What is taken from each target's window and given back to its forecast: its last value, or its mean and scale.
+    normalize : {"auto", "last", "scaled", "standard"} or None, default="auto"
+        What is taken from each target's window and given back to its forecast: its last value, its last value and
+        deviation, or its mean and deviation. "auto" takes "scaled" for several groups, which may differ in size, and
+        "last" for one.
     segment_size : int or "auto", default="auto"
         Rows folded into one step of the cell. "auto" takes a day of hours, a week of days, a year of months and the
         like from the spacing of the times, at most 48; 8 if they do not tell.
@@ -109,6 +111,8 @@ class RNNForecaster(OriginForecaster):
     ----------
     n_steps_, segment_size_ : int
         The sizes in use.
+    normalize_ : str or None
+        The normalization in use.
     season_ : int
         Rows of a season by the spacing of the times, 1 if it does not tell: what the seasonal naive forecast repeats.
     skill_ : dict or None
@@ -150,7 +154,7 @@ class RNNForecaster(OriginForecaster):
         "known": [Hashable, list],
         "static": [Hashable, list],
         "calendar": [str, list, tuple],
-        "normalize": [StrOptions(set(NORMALIZATIONS)), None],
+        "normalize": [StrOptions({"auto", *NORMALIZATIONS}), None],
         "segment_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "shared": ["boolean"],
         "quantiles": ["array-like", None],
@@ -169,7 +173,7 @@ class RNNForecaster(OriginForecaster):
         known: Any = (),
         static: Any = (),
         calendar: Sequence[str] = (),
-        normalize: str | None = "last",
+        normalize: str | None = "auto",
         segment_size: int | str = "auto",
         shared: bool = True,
         quantiles: Sequence[float] | None = None,

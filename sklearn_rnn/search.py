@@ -131,7 +131,7 @@ RANGES: dict[str, Callable[[Any], Any]] = {
     "dropout": lambda model: uniform(0, 0.5),
     "pooling": _unless_per_step(list(POOLINGS)),
     "bidirectional": lambda model: [False, True],
-    "normalize": lambda model: ["last", "standard", None],
+    "normalize": lambda model: ["last", "scaled", "standard", None],
     "cell": _cells,
     "n_layers": lambda model: [1, 2],
     "weight_decay": lambda model: loguniform(1e-4, 1e-1),

@@ -316,7 +316,7 @@ def check_forecaster(model, table=PANEL, new=NEW):
 
 
 @pytest.mark.parametrize("shared", [True, False])
-@pytest.mark.parametrize("normalize", ["last", "standard", None])
+@pytest.mark.parametrize("normalize", ["scaled", "last", "standard", None])
 def test_forecasts_are_those_of_predict(normalize, shared):
     options = {"normalize": normalize, "shared": shared, "n_steps": 12, "segment_size": 4}
     check_forecaster(RNNForecaster(["load", "visitors"], HORIZON, **ROLES, **COVARIATES, **TINY, **options))
@@ -342,7 +342,7 @@ def test_quantiles_of_forecasts_are_those_asked_for(options):
     assert model.conformal == (model._shifts is not None)
 
 
-@pytest.mark.parametrize("normalize", ["last", "standard", None])
+@pytest.mark.parametrize("normalize", ["scaled", "last", "standard", None])
 def test_missing_values_of_a_window_are_left_out(normalize):
     table, new = PANEL.copy(), NEW.copy()
     for rows in (table, new):

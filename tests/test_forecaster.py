@@ -109,7 +109,7 @@ def test_the_net_is_segments_a_gru_and_one_step_for_each_future_segment():
     torch.testing.assert_close(net.unscale(expected[None])[0, :, 0], expected * 4 + 2)
 
 
-@pytest.mark.parametrize(("n_quantiles", "normalize"), [(0, "last"), (3, "standard")])
+@pytest.mark.parametrize(("n_quantiles", "normalize"), [(0, "last"), (3, "standard"), (0, "scaled")])
 def test_the_linear_map_adds_the_window_less_its_level_times_its_scaled_weights(n_quantiles, normalize):
     sizes = {"mean": [0.0] * 2, "scale": [1.0] * 2, "hidden_size": 6, "segment_size": 3, "n_quantiles": n_quantiles}
     net = ForecastNet(2, 4, n_steps=5, normalize=normalize, **sizes).double().eval()
@@ -121,7 +121,7 @@ def test_the_linear_map_adds_the_window_less_its_level_times_its_scaled_weights(
     added = (net(*call) - without).detach().view(2, 4, 2, -1)
     for i, length in enumerate(lengths):
         window = values[i, :length]
-        level = window[-1] if normalize == "last" else window.mean(0)
+        level = window.mean(0) if normalize == "standard" else window[-1]
         expected = weights[:, 5 - length :] @ (window - level)  # the spread is divided by before and multiplied after
         torch.testing.assert_close(added[i], expected[:, :, None].expand(-1, -1, added.shape[3]))
 
@@ -141,9 +141,29 @@ def test_a_short_window_is_forecast_alone_as_in_company(cell):
 def test_normalising_by_the_last_value_moves_forecasts_along():
     torch.manual_seed(0)
     values, nothing = torch.randn(3, 9, 1), torch.zeros(3, 4, 0)
-    for normalize in ("last", "standard"):
+    for normalize in ("scaled", "last", "standard"):
         net = ForecastNet(1, 4, mean=[0.0], scale=[1.0], hidden_size=6, segment_size=3, normalize=normalize).eval()
         torch.testing.assert_close(net(values + 50, None, nothing), net(values, None, nothing) + 50, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("normalize", ["scaled", "standard"])
+def test_normalising_by_the_deviation_stretches_forecasts_along(normalize):
+    torch.manual_seed(0)
+    values, nothing = torch.randn(3, 9, 1, dtype=torch.float64), torch.zeros(3, 4, 0, dtype=torch.float64)
+    net = ForecastNet(1, 4, mean=[0.0], scale=[1.0], hidden_size=6, segment_size=3, normalize=normalize)
+    net = net.double().eval()
+    for size in (1e-3, 1e3):
+        torch.testing.assert_close(net(values * size + 5, None, nothing), net(values, None, nothing) * size + 5)
+
+
+def test_a_window_without_deviation_is_counted_in_units_of_the_training_rows():
+    nets = []
+    for normalize in ("scaled", "last"):
+        torch.manual_seed(0)
+        nets.append(ForecastNet(1, 4, mean=[0.0], scale=[1.0], hidden_size=6, segment_size=3, normalize=normalize))
+    constant = torch.full((2, 6, 1), 7.0)
+    call = (constant, torch.tensor([6, 1]), torch.zeros(2, 4, 0))
+    torch.testing.assert_close(nets[0].eval()(*call), nets[1].eval()(*call))
 
 
 def test_missing_targets_have_no_loss_and_no_gradient():

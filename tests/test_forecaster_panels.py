@@ -104,6 +104,21 @@ def test_groups_too_short_to_train_on_are_skipped_and_counted():
         model_of_stores().fit(df[200:])
 
 
+def test_a_small_group_is_forecast_beside_a_large_one():
+    df = stores((200, 200)).drop(columns=["holiday", "kind"])
+    sizes = df["store"].map({"store 0": 1.0, "store 1": 10_000.0})
+    df["sales"] = sizes * np.sin(np.arange(len(df)) * 2 * np.pi / 7)
+    past, coming = df[df["date"] < "2024-07-01"], df[df["date"] >= "2024-07-01"]
+    errors = {}
+    for normalize in ("auto", "last"):
+        model = model_of_stores(normalize=normalize, max_epochs=30, learning_rate=0.01).fit(past)
+        both = model.predict().merge(coming, on=["date", "store"], suffixes=("", "_actual"))
+        small = both[both["store"] == "store 0"]
+        errors[model.normalize_] = np.abs(small["sales"] - small["sales_actual"]).mean()
+    assert errors["scaled"] < 0.2
+    assert errors["last"] > 1
+
+
 def test_static_columns_tell_groups_apart():
     rng = np.random.default_rng(0)
     df = stores((120,) * 6)

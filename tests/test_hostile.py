@@ -339,7 +339,7 @@ FORECASTER = {
     "known": [(), "b", ["b", "c"], "zzz", [None], [[]], {"b": 1}, ["b", "b"], 5],
     "static": [(), "b", ["c"], "zzz", [np.nan]],
     "calendar": [(), "hour", ["hour", "month"], ["noon"], [1], "", [None], [[]]],
-    "normalize": ["last", "standard", None],
+    "normalize": ["auto", "scaled", "last", "standard", None],
     "segment_size": ["auto", 1, 2, 10**18, np.int64(2)],
     "shared": [True, False],
     "quantiles": [None, (0.1, 0.9), [0.5], ["a"], [[0.5]], [0.5, 0.5], [1], [np.nan], [None], (), [10**400]],

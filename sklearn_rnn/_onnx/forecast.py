@@ -47,17 +47,23 @@ def normalise(op: GraphBuilder, net: ForecastNet, targets: str, lengths: str) ->
     present = op.And(valid, op.Not(op.IsNaN(targets)))  # (batch, steps, n_targets)
     observed = op.Where(present, targets, op.number(0))
     if net.normalize == "last":
-        step = op.Unsqueeze(count(op, op.Shape(targets, start=1, end=2)), [0, 2])
-        last = op.ReduceMax(op.Where(present, step, 0), [1], keepdims=1)  # 0 where all are missing
-        level = op.GatherElements(observed, last, axis=1)
+        level = last_value(op, targets, observed, present)
         return op.Sub(targets, level), level, one
     n_present = op.ReduceSum(op.cast(present, op.dtype), [1], keepdims=1)
     n_present = op.Max(n_present, op.number(1))
-    level = op.Div(op.ReduceSum(observed, [1], keepdims=1), n_present)
-    distance = op.Where(present, op.Sub(targets, level), op.number(0))
+    mean = op.Div(op.ReduceSum(observed, [1], keepdims=1), n_present)
+    distance = op.Where(present, op.Sub(targets, mean), op.number(0))
     variance = op.Div(op.ReduceSum(op.Mul(distance, distance), [1], keepdims=1), n_present)
-    spread = op.Sqrt(op.Add(variance, op.number(SMALLEST_VARIANCE)))
+    spread = op.Where(op.Less(variance, op.number(SMALLEST_VARIANCE)), op.number(1), op.Sqrt(variance))
+    level = mean if net.normalize == "standard" else last_value(op, targets, observed, present)
     return op.Div(op.Sub(targets, level), spread), level, spread
+
+
+def last_value(op: GraphBuilder, targets: str, observed: str, present: str) -> str:
+    """The last value of each target that is present, (batch, 1, n_targets)."""
+    step = op.Unsqueeze(count(op, op.Shape(targets, start=1, end=2)), [0, 2])
+    last = op.ReduceMax(op.Where(present, step, 0), [1], keepdims=1)  # 0 where all are missing
+    return op.GatherElements(observed, last, axis=1)
 
 
 def read_window(op: GraphBuilder, net: ForecastNet, targets: str, values: str, lengths: str) -> list[Sequence[str]]:

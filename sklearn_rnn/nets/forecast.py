@@ -13,8 +13,8 @@ from sklearn_rnn.nets.network import spread_quantiles
 from sklearn_rnn.nets.pooling import last_step, valid_steps
 from sklearn_rnn.nets.recurrent import RecurrentLayers
 
-NORMALIZATIONS = ("last", "standard")
-SMALLEST_VARIANCE = 1e-5  # of a window, in units of the training variance
+NORMALIZATIONS = ("scaled", "last", "standard")
+SMALLEST_VARIANCE = 1e-8  # in units of the training variance: a window with less counts as constant
 
 
 class ForecastNet(nn.Module):
@@ -43,8 +43,9 @@ class ForecastNet(nn.Module):
         Steps of the longest window, from which the linear map leads; None goes without the map.
     cell, hidden_size, n_layers, dropout, fused
         See :class:`~sklearn_rnn.nets.recurrent.RecurrentLayers`.
-    normalize : {"last", "standard"} or None
-        What is taken from each target's window and given back to its forecast: its last value, or mean and scale.
+    normalize : {"scaled", "last", "standard"} or None
+        What is taken from each target's window and given back to its forecast: its last value and deviation, its last
+        value, or its mean and deviation.
     segment_size : int
         Steps folded into one input of the cell, and decoded from one state.
     shared : bool
@@ -162,20 +163,22 @@ class ForecastNet(nn.Module):
         return raw.unflatten(1, (self.horizon, self.n_targets)).to(dtype) * scale + mean
 
     def _level_and_spread(self, targets: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What each target's window is normalised by, from its steps that are not missing."""
+        """What each target's window is normalised by, from its steps that are not missing.
+
+        A constant window tells no deviation, nor does a single step: there that of the training rows counts.
+        """
         one = torch.ones_like(targets[:, :1])
         if self.normalize is None:
             return torch.zeros_like(one), one
         present = valid_steps(targets, lengths)[:, :, None] & ~targets.isnan()  # (batch, steps, n_targets)
         observed = torch.where(present, targets, 0.0)
         if self.normalize == "last":
-            step = torch.arange(1, targets.shape[1] + 1, device=targets.device)[:, None]
-            last = (present * step).amax(dim=1, keepdim=True) - 1  # -1 where all are missing
-            return observed.gather(1, last.clamp(min=0)), one
+            return _last_value(observed, present), one
         count = present.sum(dim=1, keepdim=True).clamp(min=1)
         mean = observed.sum(dim=1, keepdim=True) / count
         variance = torch.where(present, targets - mean, 0.0).square().sum(dim=1, keepdim=True) / count
-        return mean, (variance + SMALLEST_VARIANCE).sqrt()
+        level = mean if self.normalize == "standard" else _last_value(observed, present)
+        return level, torch.where(variance < SMALLEST_VARIANCE, one, variance.sqrt())
 
     def _read(self, targets: Tensor, values: Tensor, lengths: Tensor | None) -> list:
         """The cell's state after each window: normalised targets (batch, steps, n_targets) and covariates in."""
@@ -230,6 +233,13 @@ class ForecastNet(nn.Module):
         steps = decoded.reshape(shape).transpose(1, 2)[:, : self.horizon]  # (batch, horizon, n_series, n_together, ...)
         raw = steps.flatten(2, 3)
         return raw if self.n_quantiles else raw[..., 0]
+
+
+def _last_value(observed: Tensor, present: Tensor) -> Tensor:
+    """The last value of each target that is present, (batch, 1, n_targets), 0 where none is."""
+    step = torch.arange(1, observed.shape[1] + 1, device=observed.device)[:, None]
+    last = (present * step).amax(dim=1, keepdim=True) - 1  # -1 where all are missing
+    return observed.gather(1, last.clamp(min=0))
 
 
 def _map(n_inputs: int, n_outputs: int) -> nn.Linear | None:
