@@ -200,6 +200,49 @@ def power_rows(path: Path) -> list[dict]:
     ]
 
 
+def panel_rows(path: Path) -> list[dict]:
+    """All eight columns of household power as a panel of series in their own units, week ahead, every origin; MASE."""
+    df = pd.read_csv(path / "household_power" / "household_power_consumption_days.csv", parse_dates=["Datetime"])[1:]
+    panel = df.melt("Datetime", var_name="series", value_name="value")
+    first = df["Datetime"].iloc[-328]
+    past, coming = panel[panel["Datetime"] < first], panel[panel["Datetime"] >= first]
+    values = df.drop(columns="Datetime").to_numpy(np.float64)
+    n_past, horizon, n_steps = len(df) - 328, 7, 28
+    unit = np.abs(values[7:n_past] - values[: n_past - 7]).mean(axis=0)  # of each series: last week's error in training
+    train = origins_of(values, n_steps, n_past, horizon)
+    test = origins_of(values, n_past + 1, len(df), horizon)
+
+    def forecaster(**options: object) -> float:
+        model = RNNForecaster("value", horizon, time="Datetime", group="series", random_state=SEED, **options)
+        part = model.fit(past).backtest(coming, n_origins=len(test), stride=1)
+        return float((np.abs(part["forecast"] - part["actual"]) / part["series"].map(units)).mean())
+
+    def peer(model: Ridge | HistGradientBoostingRegressor) -> float:
+        def scaled(origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            lags = flat(values, origins, n_steps)
+            return lags, np.maximum(lags.std(axis=1), 1e-9)[:, None]
+
+        (lags, spread), (new, new_spread) = scaled(train), scaled(test)
+        targets = changes(values, train, horizon) / spread
+        steps = [model.fit(lags / spread, targets[:, step]).predict(new / new_spread) for step in range(horizon)]
+        errors = np.stack(steps, axis=1) * new_spread - changes(values, test, horizon)
+        return float((np.abs(errors).reshape(len(test), -1, horizon) / unit[:, None]).mean())
+
+    def week_again() -> float:
+        errors = [np.abs(values[o - 6 : o + 1] - values[o + 1 : o + 8]) / unit for o in test]
+        return float(np.mean(errors))
+
+    units = dict(zip(df.columns.drop("Datetime"), unit, strict=True))
+    results = {
+        "RNNForecaster": timed(forecaster),
+        'RNNForecaster, normalize="last"': timed(lambda: forecaster(normalize="last")),
+        "Ridge": timed(lambda: peer(Ridge())),
+        "HistGradientBoosting": timed(lambda: peer(HistGradientBoostingRegressor(random_state=SEED))),
+        "last week again": timed(week_again),
+    }
+    return [row("household power, 8 series, week ahead", name, "MASE", *result) for name, result in results.items()]
+
+
 def rmse_of(backtest: pd.DataFrame) -> float:
     return float(np.sqrt(((backtest["forecast"] - backtest["actual"]) ** 2).mean()))
 
@@ -248,6 +291,7 @@ TASKS: dict[str, Callable[[Path], list[dict]]] = {
     "ot24": lambda path: ett_rows(path, ["OT"], 24, 0.0265),
     "ot1": lambda path: ett_rows(path, ["OT"], 1, 0.0039),
     "power": power_rows,
+    "panel": panel_rows,
     "beijing": beijing_rows,
     "coverage": coverage_rows,
     "ett96": lambda path: ett_rows(path, ALL, 96, 0.365),
