@@ -103,7 +103,7 @@ class BacktestDisplay:
         -------
         BacktestDisplay
         """
-        by = as_names(self.by)
+        by: list[Any] = as_names(self.by)
         targets = self.backtest["target"].unique()
         if not by and len(targets) > 1:
             by = ["target"]
