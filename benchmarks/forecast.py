@@ -130,7 +130,7 @@ def ett_rows(path: Path, targets: list[str], horizon: int, limit: float | str, *
 def coverage_rows(path: Path) -> list[dict]:
     """The share of later values within the 80 % interval, plain and conformal."""
     ett = pd.read_csv(path / "ett" / "ETTh1.csv", parse_dates=["date"])[["date", "OT"]]
-    power = pd.read_csv(path / "household_power" / "household_power_consumption_days.csv", parse_dates=["Datetime"])
+    power = read_power(path)
     beijing = read_beijing(path)
     year = beijing["time"].dt.year
     options = {"quantiles": (0.1, 0.9), "random_state": SEED, "validation_fraction": 0.25}
@@ -159,6 +159,10 @@ def coverage_rows(path: Path) -> list[dict]:
     return rows
 
 
+def read_power(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path / "household_power" / "household_power_consumption_days.csv", parse_dates=["Datetime"])
+
+
 def read_beijing(path: Path) -> pd.DataFrame:
     df = pd.read_csv(path / "beijing_pm25" / "pollution.csv")
     df.insert(0, "time", pd.to_datetime(df[["year", "month", "day", "hour"]]))
@@ -169,7 +173,7 @@ def read_beijing(path: Path) -> pd.DataFrame:
 
 
 def power_rows(path: Path) -> list[dict]:
-    df = pd.read_csv(path / "household_power" / "household_power_consumption_days.csv", parse_dates=["Datetime"])
+    df = read_power(path)
     target = "Global_active_power"
     train, test = df[1:-328], df[-328:-6]  # 159 and 46 weeks from Sunday to Saturday
     y = df[target].to_numpy()
@@ -202,7 +206,7 @@ def power_rows(path: Path) -> list[dict]:
 
 def panel_rows(path: Path) -> list[dict]:
     """All eight columns of household power as a panel of series in their own units, week ahead, every origin; MASE."""
-    df = pd.read_csv(path / "household_power" / "household_power_consumption_days.csv", parse_dates=["Datetime"])[1:]
+    df = read_power(path)[1:]
     panel = df.melt("Datetime", var_name="series", value_name="value")
     first = df["Datetime"].iloc[-328]
     past, coming = panel[panel["Datetime"] < first], panel[panel["Datetime"] >= first]

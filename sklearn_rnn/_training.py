@@ -336,8 +336,7 @@ def _make_net(
     settings: TrainingSettings,
     seed: int,
 ) -> SequenceNet:
-    # The table has names alone, and a class stands for itself.
-    optimizer = OPTIMIZERS.get(settings.optimizer, settings.optimizer)  # type: ignore[arg-type]
+    optimizer = OPTIMIZERS.get(settings.optimizer, settings.optimizer)  # type: ignore[arg-type]  # a class is no key
     options = {"optimizer__fused": True} if optimizer in _FUSED_OPTIMIZERS and settings.device != "mps" else {}
     net = SequenceNet(
         module,

@@ -65,7 +65,7 @@ def attempt(call, given, names, also=()):
         assert not warning.filename.startswith(tuple(FOREIGN)), f"a foreign warning: {warning}"
     assert fingerprint(given) == before, "the input was changed"
     assert torch.equal(generators[0], torch.get_rng_state())
-    assert np.array_equal(generators[1], np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(generators[1], np.random.get_state()[1])  # noqa: NPY002 as above
     return result, error
 
 

@@ -79,7 +79,7 @@ def test_a_changed_byte_is_found_or_changes_nothing(file):
         try:
             np.testing.assert_array_equal(load(file).predict(X), model.predict(X))  # a date of the archive, say
         except ValueError as error:
-            assert "altered" in str(error) or "sklearn_rnn.save" in str(error)  # noqa: PT017
+            assert "altered" in str(error) or "sklearn_rnn.save" in str(error)  # noqa: PT017 most, not all, are refused
             n_found += 1
     assert n_found > 100
 
