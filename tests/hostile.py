@@ -1,5 +1,6 @@
 """Hostile input for test_hostile.py: what users hand over by mistake or from a messy table, and what nobody should."""
 
+import copy
 import datetime
 import decimal
 import fractions
@@ -610,3 +611,47 @@ def changes(names, values, plausible=None):
         return st.tuples(st.just(name), bad if good is None else st.one_of(good, bad))
 
     return st.lists(st.sampled_from(names).flatmap(of), max_size=3).map(dict)
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def damages(draw, content):
+    """Bytes with up to three parts changed, cut out, doubled or put in, or others altogether."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.binary(max_size=200))
+    for _ in range(draw(st.integers(1, 3))):
+        first = draw(st.integers(0, len(content)))
+        last = draw(st.one_of(st.integers(first, min(first + 8, len(content))), st.integers(first, len(content))))
+        part = draw(st.sampled_from([b"", content[first:last] * 2, bytes(last - first)]) | st.binary(max_size=8))
+        content = content[:first] + part + content[last:]
+    return content
+
+
+JUNK = [None, True, -1, 0, 1, 10**30, 0.5, "", "a", "numpy", "os", "system", [], {}, [[]], {"a": 1}, float("nan")]
+
+
+@st.composite
+def forgeries(draw, tree):
+    """A tree of JSON with up to three of its nodes deleted, or replaced by junk or by another node of it."""
+    for _ in range(draw(st.integers(1, 3))):
+        places = list(_places(tree))
+        if not places:
+            return draw(st.sampled_from(JUNK))
+        parent, key = draw(st.sampled_from(places))
+        other = draw(st.sampled_from(places))
+        how = draw(st.sampled_from(["delete", "junk", "copy"]))
+        if how == "delete":
+            del parent[key]
+        else:
+            parent[key] = copy.deepcopy(other[0][other[1]]) if how == "copy" else draw(st.sampled_from(JUNK))
+    return tree
+
+
+def _places(tree):
+    """Each node below the root as its parent and its key there."""
+    for key in list(tree) if isinstance(tree, dict) else range(len(tree)):
+        yield tree, key
+        if isinstance(tree[key], (dict, list)):
+            yield from _places(tree[key])

@@ -1,16 +1,20 @@
 """Bad input ends in an error of ours that names the argument, and changes nothing.
 
-`pytest -m slow tests/test_hostile.py` tries 10,000 cases; `make test` tries 300.
+`pytest -m slow tests/test_hostile.py` tries 11,900 cases; `make test` tries 350.
 """
 
 import dis
+import io
+import json
 import pickle
 import re
 import signal
 import warnings
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZipFile
 
 import hostile
 import numpy as np
@@ -19,7 +23,7 @@ import pytest
 import scipy.sparse
 import sklearn
 import torch
-from hostile import N, changes, frames, good_X, good_y, inputs, labels, things, weights
+from hostile import N, changes, damages, forgeries, frames, good_X, good_y, inputs, labels, things, weights
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,10 +37,13 @@ from sklearn_rnn import (
     SlidingWindow,
     WindowSplit,
     as_sequences,
+    load,
+    save,
 )
+from sklearn_rnn.persistence import HEADER, _with_header
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of what makes the input; `attempt` looks at those of the package
-QUICK, SLOW = 50, 1_700  # cases of each of the six tests below
+QUICK, SLOW = 50, 1_700  # cases of each of the seven tests below
 
 OURS = [str(Path(module.__file__).parent) for module in (sklearn_rnn, sklearn)]
 FOREIGN = [str(Path(module.__file__).parent) for module in (torch, np, pd, scipy.sparse)]
@@ -598,3 +605,44 @@ def examine_split(data):
     )
     if error is None:
         assert all(set(train).isdisjoint(test) for train, test in folds)
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+@many
+def test_files_refuse_or_succeed(data):
+    """A damaged file is refused or loads as what it was; a forged one, with a true digest, loads or is refused."""
+    kind = data.draw(st.sampled_from(["regressor", "forecaster"]))
+    is_forged = data.draw(st.booleans())
+    content = forged(saved(kind), data) if is_forged else data.draw(damages(saved(kind)))
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "model.skops"
+        file.write_bytes(content)
+        loaded, error = attempt(lambda: load(file), file, [str(file)])
+    if error is None and not is_forged:
+        assert fingerprint(forecast_or_prediction(loaded)) == _FITTED[kind][1]
+
+
+@cache
+def saved(kind):
+    """The file of a fitted estimator."""
+    with TemporaryDirectory() as folder:
+        save(fitted(kind), f"{folder}/model.skops")
+        return Path(f"{folder}/model.skops").read_bytes()
+
+
+def forged(content, data):
+    """The file with changed members, whose digest is that of the change."""
+    with ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if name != HEADER}
+    if data.draw(st.integers(0, 3)):
+        members["schema.json"] = json.dumps(data.draw(forgeries(json.loads(members["schema.json"])))).encode()
+    else:
+        name = data.draw(st.sampled_from(sorted(members)))
+        members[name] = data.draw(damages(members[name]))
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return _with_header(buffer.getvalue())
