@@ -12,7 +12,7 @@ from typing import Any
 def as_path(path: Any) -> Path:
     """The path; TypeError if it is none."""
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path is a {type(path).__name__}, but must be a str or a path.")
+        raise TypeError(f"path is of type {type(path).__name__}, but must be a str or a path.")
     return Path(path)
 
 
