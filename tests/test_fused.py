@@ -19,7 +19,16 @@ pytest.importorskip("numba", reason='the extra "fast" is not installed')
 LAYERS = {"gru": (nn.GRU, {}), "lstm": (nn.LSTM, {}), "tanh": (nn.RNN, {}), "relu": (nn.RNN, {"nonlinearity": "relu"})}
 NAMES = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 # (batch, n_steps, n_channels, hidden_size): a part of a tile, one sample, one step, odd and whole panels, many groups
-SHAPES = [(33, 7, 3, 20), (1, 1, 1, 8), (1, 5, 2, 16), (8, 9, 8, 33), (5, 1, 17, 1), (96, 48, 8, 64), (300, 3, 16, 128)]
+SHAPES = [
+    (40, 4, 2, 256),
+    (33, 7, 3, 20),
+    (1, 1, 1, 8),
+    (1, 5, 2, 16),
+    (8, 9, 8, 33),
+    (5, 1, 17, 1),
+    (96, 48, 8, 64),
+    (300, 3, 16, 128),
+]
 TOLERANCES = {torch.float32: (1e-5, 1e-4), torch.float64: (1e-10, 1e-10)}  # of states, relative of gradients
 
 

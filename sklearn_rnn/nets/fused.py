@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-LARGEST_HIDDEN_SIZE = 128  # beyond, the matrix products of torch's own modules win
 _TILES = 4  # that a batch has at least, if it has so many register blocks
 _GROUP_ROWS = 8  # at least
 MAX_GROUPS = 16  # of tiles, whose weight gradients are summed apart: as many threads have work in backward
@@ -39,25 +38,26 @@ class _Cell(NamedTuple):
     n_gates: int  # products and the LSTM's c
     n_states: int
     keep: bool  # the gates for backward; a plain cell's are its states
+    largest: int  # hidden size, beyond which the matrix products of torch's own module win
 
 
 CELLS = {
-    "tanh": _Cell("RNN_TANH", (0,), (0,), 1, 1, 1, False),
-    "relu": _Cell("RNN_RELU", (0,), (0,), 1, 1, 1, False),
-    "lstm": _Cell("LSTM", (0, 1, 2, 3), (0, 1, 2, 3), 4, 5, 2, True),
-    "gru": _Cell("GRU", (2, 0, 1), (0, 1, 2), 4, 4, 1, True),
+    "tanh": _Cell("RNN_TANH", (0,), (0,), 1, 1, 1, False, 256),
+    "relu": _Cell("RNN_RELU", (0,), (0,), 1, 1, 1, False, 256),
+    "lstm": _Cell("LSTM", (0, 1, 2, 3), (0, 1, 2, 3), 4, 5, 2, True, 128),
+    "gru": _Cell("GRU", (2, 0, 1), (0, 1, 2), 4, 4, 1, True, 256),
 }
 
 
-def are_quicker(hidden_size: int, device_type: str) -> bool:
-    """Whether these cells can take the place of torch's on this kind of device, and are quicker."""
-    return _numba_is_installed() and device_type == "cpu" and hidden_size <= LARGEST_HIDDEN_SIZE
+def are_quicker(layer: nn.RNNBase, device_type: str) -> bool:
+    """Whether these cells can take the place of torch's layer on this kind of device, and are quicker."""
+    return _numba_is_installed() and device_type == "cpu" and layer.hidden_size <= CELLS[_cell_of(layer)].largest
 
 
 def is_usable(layer: nn.RNNBase, x: Tensor) -> bool:
     """Whether these cells can run this layer on this input."""
     return (
-        are_quicker(layer.hidden_size, x.device.type)
+        are_quicker(layer, x.device.type)
         and x.dtype in (torch.float32, torch.float64)
         and not torch.jit.is_tracing()
         and not torch.compiler.is_compiling()
@@ -79,10 +79,14 @@ def recurrent_states(layer: nn.RNNBase, x: Tensor, initial: Tensor | None = None
     states : Tensor of shape (batch, n_steps, hidden_size), differentiable once with respect to x, the start and the
         weights. A sample's states do not depend on the other samples of the batch nor on threads, to the last bit.
     """
-    cell = layer.nonlinearity if isinstance(layer, nn.RNN) else type(layer).__name__.lower()
+    cell = _cell_of(layer)
     if initial is None:
         initial = x.new_zeros(len(x), CELLS[cell].n_states, layer.hidden_size)
     return _run(cell, x, initial, layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0)
+
+
+def _cell_of(layer: nn.RNNBase) -> str:
+    return layer.nonlinearity if isinstance(layer, nn.RNN) else type(layer).__name__.lower()
 
 
 @lru_cache(maxsize=1)

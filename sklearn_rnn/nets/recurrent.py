@@ -79,7 +79,9 @@ class RecurrentLayers(nn.Module):
 
     def runs_compiled(self, device_type: str) -> bool:
         """Whether cells compiled by numba take the place of torch's on a "cpu" or "cuda"."""
-        return self.fused and fused_cells.are_quicker(self.hidden_size, device_type)
+        layer = self.forward_layers[0]
+        assert isinstance(layer, nn.RNNBase)
+        return self.fused and fused_cells.are_quicker(layer, device_type)
 
     def _run(self, layer: nn.Module, inputs: Tensor, initial: State | None = None) -> Tensor:
         assert isinstance(layer, nn.RNNBase)
