@@ -1,4 +1,4 @@
-"""Batches of sequences, gathered by index on the device that holds the rows."""
+"""Batches of sequences, gathered by index where the rows are: on the device, or on the host if they are too large."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_rnn._device import has_room
 from sklearn_rnn.sequences import Sequences
 
 # One batch holds at most this many numbers, so that long sequences do not exhaust the memory in prediction.
@@ -23,13 +24,19 @@ _PREDICTION_BATCH = 256
 class SequenceDataset(torch.utils.data.Dataset):
     """Sequences, their targets and weights as tensors; the rows live on the device, the positions on the host.
 
+    Rows that the device's memory has no room for stay on the host, from where each batch is moved.
+
     Parameters
     ----------
     sequences : Sequences
     targets : Tensor of shape (n_samples, n_targets), or SequenceDataset of targets step by step, default=None
     weights : Tensor of shape (n_samples,), default=None
     device : str
+    beside : SequenceDataset, default=None
+        One on the same device; if it has the same rows, they are not moved there twice.
     """
+
+    values: Tensor
 
     def __init__(
         self,
@@ -38,9 +45,15 @@ class SequenceDataset(torch.utils.data.Dataset):
         weights: Tensor | None = None,
         *,
         device: str = "cpu",
+        beside: SequenceDataset | None = None,
     ) -> None:
-        self.device = device
-        self.values = _as_tensor(sequences.values).to(device)
+        self.device, self.rows = device, sequences.values
+        if beside is not None and beside.rows is self.rows:
+            self.values = beside.values
+        else:
+            self.values = _as_tensor(self.rows)
+            if has_room(device, self.values.nbytes):
+                self.values = self.values.to(device)
         self.starts = torch.from_numpy(np.ascontiguousarray(sequences.starts))
         self.lengths = torch.from_numpy(np.ascontiguousarray(sequences.lengths))
         self.targets = targets.to(device) if isinstance(targets, Tensor) else targets
@@ -64,11 +77,15 @@ class SequenceDataset(torch.utils.data.Dataset):
         n_rows, n_channels = self.values.shape
         if shortest == longest:  # every window is one piece of memory
             windows = self.values.as_strided((n_rows - longest + 1, longest * n_channels), (n_channels, 1))
-            values = windows.index_select(0, starts.to(self.device, non_blocking=True))
-            return values.view(len(rows), longest, n_channels), None
+            return self.select(windows, starts).view(len(rows), longest, n_channels), None
         index = torch.minimum(starts[:, None] + torch.arange(longest), (starts + lengths - 1)[:, None])
-        values = self.values.index_select(0, index.flatten().to(self.device, non_blocking=True))
-        return values.view(len(rows), longest, n_channels), lengths.to(self.device, non_blocking=True)
+        values = self.select(self.values, index.flatten()).view(len(rows), longest, n_channels)
+        return values, lengths.to(self.device, non_blocking=True)
+
+    def select(self, values: Tensor, index: Tensor) -> Tensor:
+        """Parts of the rows, chosen where they are, on the device."""
+        chosen = values.index_select(0, index.to(values.device, non_blocking=True))
+        return chosen.to(self.device, non_blocking=True)
 
     def batch(self, rows: Tensor) -> tuple[tuple[Any, ...], tuple[Tensor, Tensor | None]]:
         """Inputs (values, lengths) and what they are compared with (targets, weights)."""

@@ -30,7 +30,8 @@ class FitTask:
         self.estimator, self.data = estimator, data
         init = getattr(estimator, "_init_callback_context", None)
         self.context = None if init is None else init(max_subtasks=None)
-        self.epoch: Any = None
+        self.epoch: Any = None  # that has begun
+        self.n_epochs = 0
         self.fitted_attributes: Callable[[Any], dict] | None = None
 
     def begin(self, n_epochs: int = 0, fitted_attributes: Callable[[Any], dict] | None = None) -> None:
@@ -49,18 +50,21 @@ class FitTask:
             self.context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def begin_epoch(self) -> None:
-        if self.context is not None:
-            self.epoch = self.context.subcontext(task_name="epoch")
-            self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+        """An epoch begins, or the one that had begun does anew."""
+        if self.context is None or self.epoch is not None:
+            return
+        self.n_epochs += 1
+        self.context.max_subtasks = max(self.context.max_subtasks, self.n_epochs)  # more where training begins anew
+        self.epoch = self.context.subcontext(task_name="epoch")
+        self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def end_epoch(self, net: Any) -> bool:
         """Whether a callback wants training to stop."""
         if self.context is None:
             return False
         attributes = None if self.fitted_attributes is None else partial(self.fitted_attributes, net)
-        return self.epoch.call_on_fit_task_end(
-            estimator=self.estimator, **self.data, reconstruction_attributes=attributes
-        )
+        epoch, self.epoch = self.epoch, None
+        return epoch.call_on_fit_task_end(estimator=self.estimator, **self.data, reconstruction_attributes=attributes)
 
     def end(self) -> None:
         """The estimator is fitted."""

@@ -1,7 +1,9 @@
-"""Where a net runs: device and number of threads."""
+"""Where a net runs: device, its memory, and number of threads."""
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from contextlib import contextmanager
 import torch
 from joblib.parallel import get_active_backend
 
+from sklearn_rnn._errors import warn
 from sklearn_rnn.nets.fused import cell_threads
 from sklearn_rnn.nets.recurrent import RecurrentLayers
 
@@ -33,6 +36,30 @@ def resolve_device(device: str) -> str:
     raise ValueError(
         f"device is {device!r}, but this machine has {devices}. Choose one of them, or 'auto' for the fastest."
     )
+
+
+_turns = itertools.count(os.getpid())  # so that processes that begin together do not all begin with the first GPU
+
+
+def device_for_fit(device: str) -> str:
+    """The device to train on: jobs of joblib take turns on several GPUs, and are warned where they share one."""
+    resolved = resolve_device(device)
+    if not (resolved.startswith("cuda") and is_joblib_worker()):
+        return resolved
+    gpus = [name for name in available_devices() if name.startswith("cuda")]
+    if len(gpus) == 1:
+        warn(
+            f"Several jobs train on {resolved}, the only GPU, at a time: they wait for each other, and each needs its "
+            "memory. Set n_jobs=1, or device='cpu'."
+        )
+    elif device in ("auto", "cuda"):
+        return gpus[next(_turns) % len(gpus)]
+    return resolved
+
+
+def has_room(device: str, n_bytes: int) -> bool:
+    """Whether data of so many bytes leave half of the device's free memory for training; unknown but for CUDA."""
+    return not device.startswith("cuda") or 2 * n_bytes <= torch.cuda.mem_get_info(device)[0]
 
 
 _ONE_AT_A_TIME = threading.RLock()

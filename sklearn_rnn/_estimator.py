@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._callbacks import FitTask
-from sklearn_rnn._device import limited_threads, resolve_device, seeded, torch_threads
+from sklearn_rnn._device import device_for_fit, limited_threads, seeded, torch_threads
 from sklearn_rnn._distributed import check_alike, gathered, rank, summed
 from sklearn_rnn._errors import reading, unchanged_on_error, warn
 from sklearn_rnn._losses import Criterion
@@ -86,6 +86,8 @@ class RecurrentEstimator(NetEstimator):
         ------
         ValueError, TypeError
             If a parameter or the data is unfit; the estimator is then as it was before the call.
+        MemoryError
+            If a GPU's memory is too small for half batches, too.
         """
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         task = FitTask(self, X=X, y=y, metadata=metadata)
@@ -118,7 +120,7 @@ class RecurrentEstimator(NetEstimator):
         task: FitTask | None = None,
     ) -> None:
         check_shared_parameters(self)
-        device = resolve_device(self.device)
+        device = device_for_fit(self.device)
         sequences = self._check_X(X, self.dtype, reset=not resume)
         check_alike(channels=sequences.n_channels, sample_weight=sample_weight is None, X_val=validation[0] is None)
         with reading("y", "Pass one target for each sample, or for each step with per_step=True."):
@@ -145,7 +147,7 @@ class RecurrentEstimator(NetEstimator):
             elif rank():
                 torch.manual_seed(seed + rank())  # noise of its own for each process's rows
             train = self._make_dataset(module, sequences, targets, weights, device)
-            valid = None if held_out is None else self._make_dataset(module, *held_out, device)
+            valid = None if held_out is None else self._make_dataset(module, *held_out, device, beside=train)
             self._remember_length(sequences, resume)
             if task is not None:
                 task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
@@ -196,7 +198,13 @@ class RecurrentEstimator(NetEstimator):
         return module.to(dtype), self._make_criterion(targets).to(dtype), None
 
     def _make_dataset(
-        self, module: RecurrentNet, sequences: Sequences, targets: Any, weights: NDArray | None, device: str
+        self,
+        module: RecurrentNet,
+        sequences: Sequences,
+        targets: Any,
+        weights: NDArray | None,
+        device: str,
+        beside: SequenceDataset | None = None,
     ) -> SequenceDataset:
         dtype = getattr(torch, self.dtype)
         values = self._in_net_units(targets.values if self.per_step else targets, module)
@@ -208,7 +216,7 @@ class RecurrentEstimator(NetEstimator):
         # Weights with mean 1 make the loss of a batch an estimate of the weighted loss.
         mean_weight = None if weights is None else summed(weights.sum()) / summed(len(weights))
         relative = None if weights is None else torch.from_numpy(weights / mean_weight).to(dtype)
-        return SequenceDataset(sequences, scaled, relative, device=device)
+        return SequenceDataset(sequences, scaled, relative, device=device, beside=beside)
 
     def _remember_length(self, sequences: Sequences, resume: bool) -> None:
         longest = max(gathered(sequences.shape[1]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import conformal_shifts, with_shifts
-from sklearn_rnn._device import limited_threads, resolve_device, seeded, torch_threads
+from sklearn_rnn._device import device_for_fit, limited_threads, seeded, torch_threads
 from sklearn_rnn._distributed import n_processes
 from sklearn_rnn._errors import reading
 from sklearn_rnn._forecast_data import (
@@ -193,7 +193,7 @@ class BaseForecaster(NetEstimator):
             )
 
     def _train(self, rows: Rows, resume: bool, task: FitTask) -> None:
-        device = resolve_device(self.device)
+        device = device_for_fit(self.device)
         if n_processes() > 1:
             raise ValueError(
                 f"{type(self).__name__} is trained by one process, but torch.distributed has begun a group of "
@@ -213,7 +213,7 @@ class BaseForecaster(NetEstimator):
             randomness.enter_context(seeded(seed, device))
             module, criterion, state = self._start(rows, runs, cuts if hold_out else None, resume)
             data = self._dataset(module, train, device)
-            held_out = None if valid is None else self._dataset(module, valid, device)
+            held_out = None if valid is None else self._dataset(module, valid, device, beside=data)
             settings = self._settings(data.samples_an_epoch, stop_early, device, one_pass=False)
             if not is_random(module):
                 randomness.close()  # so that fits in other threads need not wait
@@ -311,7 +311,9 @@ class BaseForecaster(NetEstimator):
         criterion = Criterion(kind, quantiles=tuple(all_quantiles(self.quantiles)), skip_missing=True)
         return module.to(dtype), criterion.to(dtype), None
 
-    def _dataset(self, module: ForecastNet, windows: Sequences, device: str) -> ForecastDataset:
+    def _dataset(
+        self, module: ForecastNet, windows: Sequences, device: str, beside: ForecastDataset | None = None
+    ) -> ForecastDataset:
         return ForecastDataset(
             windows,
             self.horizon,
@@ -320,6 +322,7 @@ class BaseForecaster(NetEstimator):
             module.output_mean,
             module.output_scale,
             device=device,
+            beside=beside,
         )
 
     def _judge(self, rows: Rows, first_rows: NDArray, valid: Sequences | None) -> None:

@@ -25,7 +25,8 @@ class ForecastDataset(SequenceDataset):
         The columns of the known covariates.
     mean, scale : Tensor of shape (n_targets,)
         Units of the targets.
-    device : str
+    device, beside
+        See :class:`~sklearn_rnn._batches.SequenceDataset`.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class ForecastDataset(SequenceDataset):
         scale: Tensor,
         *,
         device: str = "cpu",
+        beside: SequenceDataset | None = None,
     ) -> None:
-        super().__init__(windows, device=device)
+        super().__init__(windows, device=device, beside=beside)
         self.horizon, self.n_targets, self.known = horizon, n_targets, known
         self.mean, self.scale = mean.to(device), scale.to(device)
 
@@ -50,8 +52,7 @@ class ForecastDataset(SequenceDataset):
     def following(self, rows: Tensor) -> Tensor:
         """The rows after each window, (batch, horizon, n_columns)."""
         index = (self.starts[rows] + self.lengths[rows])[:, None] + torch.arange(self.horizon)
-        values = self.values.index_select(0, index.flatten().to(self.device, non_blocking=True))
-        return values.view(len(rows), self.horizon, -1)
+        return self.select(self.values, index.flatten()).view(len(rows), self.horizon, -1)
 
     def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         return (*self.gather(rows), self.following(rows)[:, :, self.known])

@@ -17,7 +17,8 @@ from sklearn_rnn._callbacks import CallbackSupportMixin
 from sklearn_rnn._checkpoints import check_path, seed_to_go_on
 from sklearn_rnn._device import resolve_device
 from sklearn_rnn._distributed import gathered, n_processes, rank, summed
-from sklearn_rnn._training import SequenceNet, TrainingSettings, freeze_net, restore_net
+from sklearn_rnn._settings import TrainingSettings
+from sklearn_rnn._training import SequenceNet, freeze_net, restore_net
 from sklearn_rnn._validation import check_parameters
 
 _RESTORING = threading.RLock()

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_rnn._training import OPTIMIZERS, SCHEDULES, is_callback, takes_the_settings
+from sklearn_rnn._settings import OPTIMIZERS, SCHEDULES, takes_the_settings
+from sklearn_rnn._training import is_callback
 from sklearn_rnn.nets.pooling import POOLINGS
 from sklearn_rnn.nets.recurrent import CELLS
 
@@ -135,7 +136,7 @@ n_iter_no_change : int, default=10
         Threads torch may use in fit and predict; None takes what is quickest for the size of the net.
     fused : bool, default=True
         Whether a CPU may run the cells compiled by numba, where it is installed (the extra "fast") and `hidden_size` is
-        at most 128; results agree with torch's own modules to rounding.
+        at most 256, of an LSTM 128; results agree with torch's own modules to rounding.
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, shuffling, dropout and held-out samples. The same int gives the same bits on a CPU,
         whatever `n_threads` is where the cells run compiled; torch's own cells round differently by it.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
+import copy
 import math
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -22,64 +21,17 @@ from sklearn_rnn._batches import Batches, SequenceDataset
 from sklearn_rnn._checkpoints import Checkpoint
 from sklearn_rnn._course import Course
 from sklearn_rnn._distributed import check_alike, gathered, n_processes, rank, summed
+from sklearn_rnn._errors import warn
+from sklearn_rnn._gradients import average_gradient, clip_gradient
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._progress import show_progress
+from sklearn_rnn._settings import OPTIMIZERS, SCHEDULES, TrainingSettings
 from sklearn_rnn.nets import ForecastNet, RecurrentNet
 from sklearn_rnn.nets.pooling import valid_steps
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adamw": torch.optim.AdamW,
-    "adam": torch.optim.Adam,
-    "nadam": torch.optim.NAdam,
-    "radam": torch.optim.RAdam,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": torch.optim.SGD,
-}
 NETS: dict[str, type[nn.Module]] = {net.__name__: net for net in (RecurrentNet, ForecastNet)}
 DIVERGED = "Lower learning_rate, set or lower gradient_clip, or look for extreme values in X and y."
 _FUSED_OPTIMIZERS = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
-
-
-def _one_cycle(progress: float) -> float:
-    """Up for three tenths of the training, then down to nothing (Smith and Topin 2019)."""
-    if progress < 0.3:
-        return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / 0.3)) / 2
-    return (1 + math.cos(math.pi * (progress - 0.3) / 0.7)) / 2
-
-
-# The learning rate as a fraction of its setting, by the progress of training from 0 to 1.
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "one_cycle": _one_cycle,
-    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
-    "constant": lambda progress: 1.0,
-}
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What :func:`fit_net` needs to know besides the net and the data."""
-
-    optimizer: str | type[torch.optim.Optimizer]
-    learning_rate: float
-    schedule: str
-    weight_decay: float
-    gradient_clip: float | None
-    batch_size: int
-    max_epochs: int
-    stop_early: bool
-    n_iter_no_change: int
-    tol: float
-    average: bool
-    callbacks: Sequence[Callback]
-    device: str
-    verbose: int
-    checkpoint: Path | None
-    checkpoint_every: int
-
-    def decisive(self) -> dict[str, Any]:
-        """The settings that a result depends on, by name."""
-        silent = ("callbacks", "device", "verbose", "checkpoint", "checkpoint_every")
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in silent}
 
 
 class StopTraining(KeyboardInterrupt):
@@ -215,25 +167,6 @@ class SequenceNet(NeuralNet):
         return losses.nanmean() if self.criterion_.skip_missing else losses.mean()
 
 
-def average_gradient(weights: Sequence[Tensor]) -> None:
-    """The mean over the processes that train together, in one message."""
-    gradients = [weight.grad for weight in weights if weight.grad is not None]
-    mean = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    torch.distributed.all_reduce(mean)
-    mean /= n_processes()
-    for gradient, part in zip(gradients, mean.split([gradient.numel() for gradient in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
-
-
-def clip_gradient(weights: Sequence[Tensor], largest_norm: float) -> None:
-    """torch.nn.utils.clip_grad_norm_ for the few small tensors of a net, in a third of its time."""
-    gradients = [weight.grad for weight in weights if weight.grad is not None]
-    norm = torch.linalg.vector_norm(torch.cat([gradient.reshape(-1) for gradient in gradients]))
-    factor = (largest_norm / (norm + 1e-6)).clamp(max=1.0)
-    for gradient in gradients:
-        gradient.mul_(factor)
-
-
 class RecordLearningRate(Callback):
     """The learning rate at the end of each epoch, in the history."""
 
@@ -284,14 +217,57 @@ def fit_net(
     optimizer_state: dict | None = None,
     observers: Sequence[Observer] = (),
 ) -> tuple[SequenceNet, int]:
-    """Train the module in place, and show how it goes.
+    """Train the module in place, and show how it goes. Where a GPU's memory is too small, begin anew with half batches.
 
     Returns
     -------
     net : SequenceNet
     best_epoch : int
         The epoch whose weights the module has, counted from 1.
+
+    Raises
+    ------
+    MemoryError
+        If half batches are too large as well, or none are tried: a checkpoint or other processes count on whole ones.
     """
+    start = copy.deepcopy((module.state_dict(), optimizer_state))
+    options: dict[str, Any] = {"seed": seed, "observers": observers}
+    try:
+        return _fit_net(module, criterion, train, valid, settings, optimizer_state=optimizer_state, **options)
+    except torch.cuda.OutOfMemoryError:
+        if settings.batch_size == 1 or settings.checkpoint is not None or n_processes() > 1:
+            raise _out_of_memory(settings) from None
+    half = replace(settings, batch_size=settings.batch_size // 2)
+    warn(
+        f"The memory of {settings.device} is too small for batches of {settings.batch_size} sequences. Training begins "
+        f"anew with batch_size={half.batch_size}; set it, or a smaller hidden_size, to save the attempt."
+    )
+    module.load_state_dict(start[0])
+    torch.cuda.empty_cache()
+    try:
+        return _fit_net(module, criterion, train, valid, half, optimizer_state=start[1], **options)
+    except torch.cuda.OutOfMemoryError:
+        raise _out_of_memory(half) from None
+
+
+def _out_of_memory(settings: TrainingSettings) -> MemoryError:
+    return MemoryError(
+        f"The memory of {settings.device} is too small for batches of {settings.batch_size} sequences. Lower "
+        "batch_size or hidden_size, pass shorter sequences, or set device='cpu'."
+    )
+
+
+def _fit_net(
+    module: RecurrentNet | ForecastNet,
+    criterion: Criterion,
+    train: SequenceDataset,
+    valid: SequenceDataset | None,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    optimizer_state: dict | None,
+    observers: Sequence[Observer],
+) -> tuple[SequenceNet, int]:
     optimizer_state = _start_alike(module, criterion, valid is not None, settings, optimizer_state)
     checkpoint = None
     if settings.checkpoint is not None:
@@ -370,12 +346,6 @@ def _is_planned(error: KeyboardInterrupt) -> bool:
     """Whether a callback ended training, as skorch's EarlyStopping does by the exception of Ctrl-C."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return isinstance(error, StopTraining) or isinstance(frame.f_locals.get("self"), EarlyStopping)
-
-
-def takes_the_settings(optimizer: type) -> bool:
-    """Whether a class is an optimizer that can be made with a learning rate and weight decay."""
-    is_optimizer = issubclass(optimizer, torch.optim.Optimizer)
-    return is_optimizer and {"lr", "weight_decay"} <= set(inspect.signature(optimizer).parameters)
 
 
 def is_callback(value: Any) -> bool:

@@ -262,7 +262,13 @@ class RNNForecaster(OriginForecaster):
         Returns
         -------
         self
-            A parameter or data that are unfit raise ValueError or TypeError and leave it as it was.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data is unfit; the estimator is then as it was before the call.
+        MemoryError
+            If a GPU's memory is too small for half batches, too.
         """
         task = FitTask(self, X=X, y=y)
         with unchanged_on_error(self):

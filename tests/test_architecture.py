@@ -28,6 +28,8 @@ FLOORS = {
     "_parameters": 2,
     "_onnx": 1,
     "_training": 1,
+    "_settings": 1,
+    "_gradients": 1,
     "_prediction": 1,
     "_progress": 1,
     "_course": 1,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, Sequences
-from sklearn_rnn._training import clip_gradient
+from sklearn_rnn._gradients import clip_gradient
 
 TINY = {"hidden_size": 4, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu", "fused": False}
 X = np.random.default_rng(0).normal(size=(40, 6))

@@ -1,0 +1,69 @@
+"""What training is to do, as plain values: optimizers and schedules by name, and all settings of one fit."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+
+
+def _one_cycle(progress: float) -> float:
+    """Up for three tenths of the training, then down to nothing (Smith and Topin 2019)."""
+    if progress < 0.3:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / 0.3)) / 2
+    return (1 + math.cos(math.pi * (progress - 0.3) / 0.7)) / 2
+
+
+# The learning rate as a fraction of its setting, by the progress of training from 0 to 1.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "one_cycle": _one_cycle,
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+    "constant": lambda progress: 1.0,
+}
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What :func:`fit_net` needs to know besides the net and the data."""
+
+    optimizer: str | type[torch.optim.Optimizer]
+    learning_rate: float
+    schedule: str
+    weight_decay: float
+    gradient_clip: float | None
+    batch_size: int
+    max_epochs: int
+    stop_early: bool
+    n_iter_no_change: int
+    tol: float
+    average: bool
+    callbacks: Sequence[Any]  # of skorch
+    device: str
+    verbose: int
+    checkpoint: Path | None
+    checkpoint_every: int
+
+    def decisive(self) -> dict[str, Any]:
+        """The settings that a result depends on, by name."""
+        silent = ("callbacks", "device", "verbose", "checkpoint", "checkpoint_every")
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in silent}
+
+
+def takes_the_settings(optimizer: type) -> bool:
+    """Whether a class is an optimizer that can be made with a learning rate and weight decay."""
+    is_optimizer = issubclass(optimizer, torch.optim.Optimizer)
+    return is_optimizer and {"lr", "weight_decay"} <= set(inspect.signature(optimizer).parameters)

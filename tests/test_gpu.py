@@ -1,0 +1,165 @@
+"""What is peculiar to GPUs, their memory and several jobs on them; a CPU tests it by faults that are injected."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from joblib import Parallel, delayed
+from sklearn.base import clone
+
+from sklearn_rnn import RNNForecaster, RNNRegressor, Sequences, _batches, _device, load, save
+from sklearn_rnn._batches import SequenceDataset
+from sklearn_rnn._device import device_for_fit, has_room
+from sklearn_rnn._forecast_data import ForecastDataset
+from sklearn_rnn._training import SequenceNet
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(60, 12)), RNG.normal(size=60)
+TINY = {"hidden_size": 4, "dropout": 0.0, "max_epochs": 2, "batch_size": 16, "random_state": 0, "device": "cpu"}
+REGRESSOR, FORECASTER = RNNRegressor(**TINY), RNNForecaster(0, 2, **TINY)
+CASES = {"RNNRegressor": (REGRESSOR, (X, Y)), "RNNForecaster": (FORECASTER, (X,))}
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+
+
+@pytest.fixture
+def memory_for(monkeypatch):
+    """Call it with a number of sequences: steps with larger batches will fail, from some step on, as on a full GPU."""
+    step = SequenceNet.train_step_single
+
+    def limit(largest, first_step=0):
+        steps = itertools.count()
+
+        def limited(net, batch, **options):
+            if next(steps) >= first_step and len(batch[0][0]) > largest:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            return step(net, batch, **options)
+
+        monkeypatch.setattr(SequenceNet, "train_step_single", limited)
+
+    return limit
+
+
+@pytest.mark.parametrize("first_step", [0, 5], ids=["first epoch", "second epoch"])
+@pytest.mark.parametrize("case", CASES)
+def test_too_little_memory_halves_the_batch_once_with_a_warning(case, first_step, memory_for):
+    model, data = CASES[case]
+    expected = clone(model).set_params(batch_size=8).fit(*data)
+    memory_for(8, first_step)
+    with pytest.warns(UserWarning, match=r"too small for batches of 16 sequences.*anew with batch_size=8") as caught:
+        halved = clone(model).fit(*data)
+    assert len(caught) == 1
+    assert halved.get_params()["batch_size"] == 16
+    assert halved.history_["train_loss"].tolist() == expected.history_["train_loss"].tolist()
+    np.testing.assert_array_equal(halved.predict(X), expected.predict(X))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_warm_start_begins_anew_where_it_began(case, memory_for):
+    model, data = CASES[case]
+    expected = clone(model).set_params(warm_start=True).fit(*data)
+    halved = clone(model).set_params(warm_start=True).fit(*data)
+    expected.set_params(batch_size=8).fit(*data)
+    memory_for(8)
+    with pytest.warns(UserWarning, match="anew with batch_size=8"):
+        halved.fit(*data)
+    np.testing.assert_array_equal(halved.predict(X), expected.predict(X))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_too_little_memory_for_half_batches_is_an_error_that_says_what_to_do(case, memory_for):
+    model, data = CASES[case]
+    fitted = clone(model).fit(*data)
+    before = fitted.predict(X)
+    memory_for(7)
+    with pytest.warns(UserWarning, match="anew"), pytest.raises(MemoryError, match=r"batches of 8 .*Lower batch_size"):
+        fitted.fit(*data)
+    np.testing.assert_array_equal(fitted.predict(X), before)
+
+
+@pytest.mark.parametrize("parameters", [{"batch_size": 1}, {"checkpoint": "training.pt"}], ids=str)
+def test_nothing_is_halved_that_counts_on_whole_batches(parameters, memory_for, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    memory_for(0)
+    with pytest.raises(MemoryError, match="Lower batch_size"):
+        clone(REGRESSOR).set_params(**parameters).fit(X, Y)
+
+
+def test_rows_stay_on_the_host_that_would_take_more_than_half_of_the_free_memory(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1_000, 4_000))
+    assert has_room("cuda:0", 500)
+    assert not has_room("cuda:0", 501)
+    assert has_room("cpu", 10**15)
+
+
+# The device "meta" stands in for a GPU: it knows where numbers are, not which.
+WINDOWS = Sequences(np.arange(40.0, dtype=np.float32).reshape(20, 2), np.arange(10), np.full(10, 5))
+UNEQUAL = Sequences(WINDOWS.values, WINDOWS.starts, np.arange(1, 11))
+
+
+@pytest.mark.parametrize("sequences", [WINDOWS, UNEQUAL], ids=["windows", "unequal"])
+def test_batches_of_rows_on_the_host_are_moved_to_the_device(sequences, monkeypatch):
+    rows = torch.arange(0, 10, 3)
+    resident = SequenceDataset(sequences, device="meta")
+    assert resident.values.device.type == "meta"
+    monkeypatch.setattr(_batches, "has_room", lambda device, n_bytes: False)
+    streaming = SequenceDataset(sequences, device="meta")
+    assert streaming.values.device.type == "cpu"
+    for given, expected in zip(streaming.gather(rows), resident.gather(rows), strict=True):
+        assert (given is None) == (expected is None)
+        if given is not None:
+            assert (given.device, given.shape, given.dtype) == (expected.device, expected.shape, expected.dtype)
+    units = torch.zeros(1), torch.ones(1)
+    forecasts = ForecastDataset(sequences[:8], 2, 1, slice(1, 2), *units, device="meta")
+    (values, _, known), (targets, _) = forecasts.batch(rows[:3])
+    assert {part.device.type for part in (values, known, targets)} == {"meta"}
+    assert known.shape == (3, 2, 1)
+    assert targets.shape == (3, 2)
+
+
+def test_rows_to_train_on_and_held_out_rows_are_moved_once():
+    train = SequenceDataset(WINDOWS[:6], device="meta")
+    assert SequenceDataset(WINDOWS[6:], device="meta", beside=train).values is train.values
+    others = Sequences(WINDOWS.values.copy(), WINDOWS.starts, WINDOWS.lengths)
+    assert SequenceDataset(others, device="meta", beside=train).values is not train.values
+
+
+def test_jobs_take_turns_on_several_gpus(monkeypatch):
+    monkeypatch.setattr(_device, "available_devices", lambda: ["cuda:0", "cuda:1", "cpu"])
+    jobs = Parallel(n_jobs=2, backend="threading")
+
+    def devices(asked):
+        return jobs(delayed(device_for_fit)(asked) for _ in range(6))
+
+    for asked in ("auto", "cuda"):
+        assert sorted(devices(asked)) == 3 * ["cuda:0"] + 3 * ["cuda:1"]
+        assert device_for_fit(asked) == "cuda:0"  # alone
+    assert set(devices("cuda:1")) == {"cuda:1"}
+    assert set(devices("cpu")) == {"cpu"}
+
+
+def test_jobs_that_share_one_gpu_are_warned(monkeypatch):
+    monkeypatch.setattr(_device, "available_devices", lambda: ["cuda:0", "cpu"])
+    assert device_for_fit("auto") == "cuda:0"  # alone: no warning
+
+    def warned(asked):
+        with pytest.warns(UserWarning, match="the only GPU.*Set n_jobs=1"):
+            return device_for_fit(asked)
+
+    assert Parallel(n_jobs=2, backend="threading")([delayed(warned)("auto")]) == ["cuda:0"]
+
+
+@needs_gpu
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_a_gpu_learns_what_a_cpu_learns(case, streams, monkeypatch, tmp_path):
+    model, data = CASES[case]
+    on_cpu = clone(model).set_params(dtype="float64").fit(*data)
+    if streams:
+        monkeypatch.setattr(_batches, "has_room", lambda device, n_bytes: False)
+    on_gpu = clone(model).set_params(dtype="float64", device="cuda").fit(*data)
+    assert on_gpu.device_ == "cuda:0"
+    np.testing.assert_allclose(on_gpu.predict(X), on_cpu.predict(X), rtol=1e-6, atol=1e-6)
+    pytest.importorskip("skops", reason='the extra "safe" is not installed')
+    save(on_gpu, tmp_path / "model.skops")
+    np.testing.assert_array_equal(load(tmp_path / "model.skops").predict(X), on_gpu.predict(X))
