@@ -16,7 +16,7 @@ from _report import benchmark_arguments, print_table
 
 STANDARD = {"rows": 20_000, "steps": 24, "channels": 4, "hidden": 32}
 SIZES = {
-    "rows": [10_000, 100_000, 1_000_000],
+    "rows": [10_000, 100_000, 1_000_000, 10_000_000],
     "steps": [24, 96, 384],
     "channels": [4, 16, 64, 256],
     "hidden": [32, 64, 128, 256],
