@@ -290,7 +290,7 @@ def beijing_rows(path: Path) -> list[dict]:
 
 
 ALL = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
-LONG = {"n_steps": 720}
+LONG = {"n_steps": 720, "dropout": 0.5}
 TASKS: dict[str, Callable[[Path], list[dict]]] = {
     "ot24": lambda path: ett_rows(path, ["OT"], 24, 0.0265),
     "ot1": lambda path: ett_rows(path, ["OT"], 1, 0.0039),

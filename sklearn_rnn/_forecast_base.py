@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import conformal_shifts, with_shifts
 from sklearn_rnn._device import device_for_fit, limited_threads, seeded, torch_threads
 from sklearn_rnn._distributed import n_processes
-from sklearn_rnn._errors import reading
+from sklearn_rnn._errors import reading, warn
 from sklearn_rnn._forecast_data import (
     ForecastDataset,
     naive_forecast,
@@ -34,6 +35,7 @@ from sklearn_rnn._panel import (
     bounds_of_runs,
     check_columns,
     check_kind,
+    check_same_roles,
     check_static,
     find_roles,
     frame_of_array,
@@ -42,7 +44,17 @@ from sklearn_rnn._panel import (
 )
 from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._prediction import predict_forecasts
-from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups, spacings
+from sklearn_rnn._rows import (
+    Rows,
+    as_names,
+    as_pandas,
+    earlier_rows,
+    joined,
+    last_rows_of_groups,
+    other_rows,
+    spacings,
+    warn_of_rounding,
+)
 from sklearn_rnn._statistics import channel_statistics, check_units
 from sklearn_rnn._training import fit_net, is_random
 from sklearn_rnn.nets import ForecastNet
@@ -54,6 +66,10 @@ LARGEST_VALIDATION = 8_192  # windows
 
 class BaseForecaster(NetEstimator):
     """The mechanics of :class:`~sklearn_rnn.RNNForecaster`, whose parameters it reads."""
+
+    _roles: Roles
+    n_steps_: int
+    season_: int
 
     _updates = 640
     _epochs = (4, 100)
@@ -104,7 +120,7 @@ class BaseForecaster(NetEstimator):
             calendar=[str(name) for name in as_names(self.calendar)],
         )
 
-    def _read(self, frame: pd.DataFrame, dtype: str) -> tuple[Rows, Any, Any]:
+    def _read(self, frame: pd.DataFrame, dtype: str, zone: str | None) -> tuple[Rows, Any, Any]:
         """Unsorted rows with the columns of the model; ValueError names what lacks."""
         absent = [name for name in self._roles.needed if name not in frame.columns]
         if absent:
@@ -114,14 +130,14 @@ class BaseForecaster(NetEstimator):
             )
         if len(frame) == 0:
             raise ValueError("The data have no rows. Pass at least one.")
-        return read_history(frame, self._roles, dtype, row_times=self._has_index)
+        return read_history(frame, self._roles, dtype, row_times=self._has_index, zone=zone)
 
     def _read_new(self, frame: pd.DataFrame, *, follow: bool) -> tuple[Rows, NDArray[np.int64]]:
         """Sorted rows with their remembered history before them, and for each group its first new row.
 
         Rows without times are taken to follow the remembered ones if `follow`, otherwise to stand for themselves.
         """
-        rows, times, _ = self._read(frame, self._net_dtype)
+        rows, times, _ = self._read(frame, self._net_dtype, self._frequency.zone)
         check_kind(times, self._frequency, "the data")
         n_new = rows.sizes()
         if times is not None or follow:
@@ -129,6 +145,14 @@ class BaseForecaster(NetEstimator):
         rows = sort_rows(rows, self._frequency.kind)
         check_static(rows, self._roles)
         return rows, np.cumsum(rows.sizes()) - n_new
+
+    def _read_beside(self, frame: pd.DataFrame) -> Rows:
+        """Sorted rows of a table with the remembered ones of its groups, but for those at the same times."""
+        rows, times, _ = self._read(frame, self._net_dtype, self._frequency.zone)
+        check_kind(times, self._frequency, "the data")
+        rows = sort_rows(joined(other_rows(self._remembered, rows), rows), self._frequency.kind)
+        check_static(rows, self._roles)
+        return rows
 
     def _rows_up_to(self, X: Any) -> Rows:
         """The sorted rows that a forecast follows: those remembered, or X with those before it."""
@@ -148,7 +172,8 @@ class BaseForecaster(NetEstimator):
 
     def _append(self, rows: Rows) -> None:
         """Remember sorted rows beside those of the groups that they do not have."""
-        others = [code for code, label in enumerate(self._last_labels) if label not in set(rows.labels)]
+        present = set(rows.labels)
+        others = [code for code, label in enumerate(self._last_labels) if label not in present]
         kept = self._remembered.take(np.flatnonzero(np.isin(self._last_groups, others)))
         labels = [*rows.labels, *(self._last_labels[code] for code in others)]
         codes = {code: len(rows.labels) + i for i, code in enumerate(others)}
@@ -156,16 +181,36 @@ class BaseForecaster(NetEstimator):
         both = joined(Rows(kept.values, groups, labels, kept.times), Rows(rows.values, rows.groups, labels, rows.times))
         self._remember(sort_rows(both, self._frequency.kind))
 
+    def _check_is_as_fitted(self) -> None:
+        """NotFittedError before `fit`; ValueError if the form of forecasts was changed by set_params since."""
+        check_is_fitted(self)
+        net = self.net_
+        fitted = {"horizon": net.module_.horizon, "quantiles": list(net.criterion_.config["quantiles"])}
+        now = {"horizon": self.horizon, "quantiles": all_quantiles(self.quantiles)}
+        for name, value in fitted.items():
+            if now[name] != value:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, but the model was fitted with {value or None}"
+                    f"{' (the median included)' if name == 'quantiles' and value else ''}. Set it back, or fit again, "
+                    "with warm_start=False."
+                )
+
     # Training ---------------------------------------------------------------------------------------------------------
 
     def _start_fit(self, frame: pd.DataFrame, resume: bool) -> Rows:
         """Learn columns, frequency, sizes and normalization from the table; its sorted rows."""
-        if not resume:
+        if resume:
+            self._check_is_as_fitted()
+            check_same_roles(self._find_roles(frame), self._roles)
+        else:
             self._roles = self._find_roles(frame)
-        rows, times, original = self._read(frame, self.dtype)
+        rows, times, original = self._read(frame, self.dtype, self._frequency.zone if resume else None)
         rows = sort_rows(rows, None if times is None else times.kind)
         check_static(rows, self._roles)
         self._check_length(rows)
+        for name in (*self._roles.target, *self._roles.past, *self._roles.known, *self._roles.static):
+            if name not in self._roles.categories:
+                warn_of_rounding(frame[name], self.dtype)
         if resume:
             check_kind(times, self._frequency, "the data")
             return rows
@@ -182,6 +227,16 @@ class BaseForecaster(NetEstimator):
         if self.normalize == "auto":
             self.normalize_ = "scaled" if len(rows.labels) > 1 else "last"
         return rows
+
+    def _season_changes(self, rows: Rows, first_rows: NDArray, last_rows: NDArray) -> NDArray[np.float64]:
+        """Mean absolute change over a season up to each group's last row, (n_groups, n_targets), NaN if unknown."""
+        n_groups, n_targets = len(rows.labels), len(self._roles.target)
+        row = np.arange(len(rows.groups))
+        run_start = first_rows[np.searchsorted(first_rows, row, side="right") - 1]
+        used = np.flatnonzero((row - self.season_ >= run_start) & (row <= last_rows[rows.groups]))
+        change = np.abs(rows.values[used, :n_targets] - rows.values[used - self.season_, :n_targets])
+        means = pd.DataFrame(change).groupby(rows.groups[used]).mean().reindex(range(n_groups)).to_numpy(np.float64)
+        return np.where(means > 0, means, np.nan)
 
     def _check_length(self, rows: Rows) -> None:
         longest, needed = int(rows.sizes().max()), self.horizon + 1
@@ -201,6 +256,9 @@ class BaseForecaster(NetEstimator):
             )
         seed = self._draw_seed()
         runs = bounds_of_runs(rows, self._frequency.max_gap)
+        _warn_of_short_runs(runs, rows, self.n_steps_ + self.horizon)
+        changes = self._season_changes(rows, runs[0], np.cumsum(rows.sizes()) - 1)
+        self._scales_of_fit = list(zip(rows.labels, changes.tolist(), strict=True))
         cuts = self._cuts(rows)
         train, valid = self._windows_of(rows, runs, None, 0), None
         self._check_windows(rows, train)
@@ -368,6 +426,19 @@ class BaseForecaster(NetEstimator):
 
     def _naive(self, windows: Sequences, first_rows: NDArray, season: int) -> NDArray[np.float64]:
         return naive_forecast(windows, first_rows, self.horizon, len(self._roles.target), season)
+
+
+def _warn_of_short_runs(runs: tuple, rows: Rows, n_rows: int) -> None:
+    """Tell of gaps that cut most of the whole windows, of `n_rows` with their horizon, that there would be without."""
+    lengths, sizes = runs[1] - runs[0], rows.sizes()
+    n_windows, n_without_gaps = (int(np.maximum(parts - n_rows + 1, 0).sum()) for parts in (lengths, sizes))
+    if 2 * n_windows < n_without_gaps:
+        warn(
+            f"Gaps in time cut the rows into {len(lengths)} stretches of {int(np.median(lengths))} rows (median), and "
+            "windows end there: most are short. Fill gaps by rows of NaN, for example with df.asfreq; or, if what "
+            "follows a gap goes on from what was before it, as with opening hours or trading days, number the rows "
+            "and name that column with time=.",
+        )
 
 
 def describe_skill(skill: dict[str, float]) -> str:

@@ -20,6 +20,10 @@ from sklearn_rnn.sequences import Sequences
 _AT_ONCE = 4_096  # windows
 
 
+class NoOriginError(ValueError):
+    """No row of a table can be forecast from."""
+
+
 class OriginForecaster(BaseForecaster):
     """What `predict`, `score` and `backtest` of :class:`~sklearn_rnn.RNNForecaster` share."""
 
@@ -34,8 +38,8 @@ class OriginForecaster(BaseForecaster):
 
     def _origins(
         self, frame: pd.DataFrame, n_origins: int | None, stride: int, *, after_fit: bool = False
-    ) -> tuple[Rows, NDArray, Sequences]:
-        """Sorted rows, the first row of each run, and the windows whose horizon lies in the new rows.
+    ) -> tuple[Rows, NDArray, NDArray, Sequences]:
+        """Sorted rows, each group's first new row, the first row of each run, windows whose horizon is of new rows.
 
         `after_fit` says that these are expected to follow the rows of fit, as those of a test fold do.
         """
@@ -45,7 +49,7 @@ class OriginForecaster(BaseForecaster):
             _warn_of_a_gap_behind_fit(first_new, np.cumsum(rows.sizes()) - rows.sizes(), runs[0])
         windows = self._windows_of(rows, runs, None, first_new[rows.groups[runs[0]]])
         if len(windows) == 0:
-            raise ValueError(
+            raise NoOriginError(
                 f"There is no row to forecast from: no group has {self.horizon} rows without a gap that follow a "
                 "row of its own or one remembered from fit, and have a target. Pass more rows, or lower horizon."
             )
@@ -57,37 +61,44 @@ class OriginForecaster(BaseForecaster):
         chosen = back % stride == 0
         if n_origins is not None:
             chosen &= back // stride < n_origins
-        return rows, runs[0], windows[np.flatnonzero(chosen)]
+        return rows, first_new, runs[0], windows[np.flatnonzero(chosen)]
 
     def _actual(self, windows: Sequences) -> NDArray[np.float64]:
         return values_after(windows, self.horizon, len(self._roles.target))
 
     def _skill_over_naive(self, windows: Sequences, first_rows: NDArray) -> float:
         """One minus the mean absolute error over that of the seasonal naive forecast."""
-        totals = np.zeros(2)
+        totals, n_compared = np.zeros(2), 0
         for begin in range(0, len(windows), _AT_ONCE):
             part = windows[begin : begin + _AT_ONCE]
             actual, naive = self._actual(part), self._naive(part, first_rows, self.season_)
             there = ~np.isnan(actual) & ~np.isnan(naive)
             for i, values in enumerate((self._median(self._forecast(part)), naive)):
                 totals[i] += (np.abs(values - actual) / self._target_scale)[there].sum()
+            n_compared += int(there.sum())
+        if not n_compared:
+            raise ValueError(
+                "Nothing can be scored: no row to be forecast has a value and, for the seasonal naive forecast, another"
+                f" one {self.season_} rows before it. Pass rows with fewer missing values."
+            )
         return float(1 - totals[0] / totals[1]) if totals[1] > 0 else float(totals[0] == 0)
 
     def _median(self, forecasts: NDArray) -> NDArray:
         levels = all_quantiles(self.quantiles)
         return forecasts[..., levels.index(0.5)] if levels else forecasts
 
-    def _season_changes(self, rows: Rows, first_rows: NDArray, origins: NDArray) -> NDArray[np.float64]:
-        """Mean absolute change over a season up to each group's first origin, (n_groups, n_targets), NaN if unknown."""
-        n_groups, n_targets = len(rows.labels), len(self._roles.target)
-        first_origin = np.full(n_groups, len(rows.groups))
+    def _scales(self, rows: Rows, first_rows: NDArray, origins: NDArray) -> NDArray[np.float64]:
+        """Mean absolute change over a season in the rows of fit, (n_groups, n_targets), NaN if unknown.
+
+        For groups that fit has not seen, up to their first origin.
+        """
+        first_origin = np.full(len(rows.labels), len(rows.groups))
         np.minimum.at(first_origin, rows.groups[origins], origins)
-        row = np.arange(len(rows.groups))
-        run_start = first_rows[np.searchsorted(first_rows, row, side="right") - 1]
-        used = np.flatnonzero((row - self.season_ >= run_start) & (row <= first_origin[rows.groups]))
-        change = np.abs(rows.values[used, :n_targets] - rows.values[used - self.season_, :n_targets])
-        means = pd.DataFrame(change).groupby(rows.groups[used]).mean().reindex(range(n_groups)).to_numpy(np.float64)
-        return np.where(means > 0, means, np.nan)
+        scales = self._season_changes(rows, first_rows, first_origin)
+        fitted: dict[tuple, list] = dict(vars(self).get("_scales_of_fit", []))  # not in files written before 0.1
+        for code, label in enumerate(rows.labels):
+            scales[code] = fitted.get(label, scales[code])
+        return scales
 
     def _backtest_with_refits(self, X: Any, n_origins: int | None, stride: int) -> pd.DataFrame:
         """A backtest whose every origin has a forecaster of its own, trained on the rows up to its time."""
@@ -102,14 +113,21 @@ class OriginForecaster(BaseForecaster):
                 f"There are {moments.max() + 1} times, but a backtest with refit=True needs at least "
                 f"{2 * self.horizon + 1}. Pass more rows, or lower horizon."
             )
-        parts = []
+        parts, reason = [], NoOriginError()
         for cut in cuts[::-1]:
             train, test = moments <= cut, (moments > cut) & (moments <= cut + self.horizon)
             tables = [frame[chosen] if fresh._has_index else frame[chosen].to_numpy() for chosen in (train, test)]
-            part = clone(self).fit(tables[0]).backtest(tables[1], n_origins=1)
+            model = clone(self).fit(tables[0])
+            try:
+                part = model.backtest(tables[1], n_origins=1)
+            except NoOriginError as error:  # a gap, or all targets are missing
+                reason = error
+                continue
             if times is None:
                 part["origin"], part["time"] = cut, cut + part["step"]
             parts.append(part)
+        if not parts:
+            raise reason
         return pd.concat(parts, ignore_index=True)
 
 

@@ -58,6 +58,7 @@ def coming_table(
 
 def backtest_table(
     rows: Rows,
+    first_new: NDArray[np.int64],
     origins: NDArray[np.int64],
     actual: NDArray,
     forecasts: NDArray,
@@ -66,7 +67,18 @@ def backtest_table(
     frequency: Frequency,
     quantiles: Sequence[float] | None,
 ) -> pd.DataFrame:
-    """One row for each origin, target and step; `scales` is of shape (n_origins, n_targets)."""
+    """One row for each origin, target and step.
+
+    Parameters
+    ----------
+    rows : Rows
+        Sorted.
+    first_new : ndarray of int of shape (n_groups,)
+        From which row on each group's rows are the user's, which are counted from 0 where there are no times.
+    origins : ndarray of int of shape (n_origins,)
+    actual, forecasts : ndarray of shape (n_origins, horizon, n_targets[, all quantiles])
+    scales : ndarray of shape (n_origins, n_targets)
+    """
     n_origins, horizon, n_targets = actual.shape
     n_repeats = horizon * n_targets
     columns: dict[Hashable, object] = {}
@@ -77,8 +89,7 @@ def backtest_table(
     position = np.repeat(origins, n_repeats)
     step = np.tile(np.arange(1, horizon + 1), n_origins * n_targets)
     if rows.times is None:
-        first = np.flatnonzero(np.append(True, rows.groups[1:] != rows.groups[:-1]))
-        in_group = position - first[rows.groups[position]]
+        in_group = position - first_new[rows.groups[position]]
         columns["origin"], columns["step"], columns["time"] = in_group, step, in_group + step
     else:
         columns["origin"] = frequency.as_index(rows.times[position])
@@ -91,38 +102,55 @@ def backtest_table(
     else:
         levels = all_quantiles(quantiles)
         columns["forecast"] = by_target[..., levels.index(MEDIAN)].ravel()
-        for quantile in quantiles:
-            columns[f"q{quantile:g}"] = by_target[..., levels.index(quantile)].ravel()
+        for name, quantile in zip(_quantile_names(quantiles), quantiles, strict=True):
+            columns[name] = by_target[..., levels.index(quantile)].ravel()
     columns["scale"] = np.repeat(scales.ravel(), horizon)
     return pd.DataFrame(columns)
+
+
+def check_names_of_groups(roles: Roles, quantiles: Sequence[float] | None) -> None:
+    """ValueError if a column of the group has a name that :func:`backtest_table` gives to another column."""
+    taken = [*("target", "origin", "step", "time", "actual", "forecast", "scale"), *_quantile_names(quantiles)]
+    for name in roles.group:
+        if name in taken:
+            raise ValueError(
+                f"The group column {name!r} has the name of another column of a backtest. Rename it, and fit again."
+            )
+
+
+def _quantile_names(quantiles: Sequence[float] | None) -> list[str]:
+    return [f"q{quantile:g}" for quantile in (() if quantiles is None else quantiles)]
 
 
 def summarise(
     backtest: pd.DataFrame, by: Hashable | Sequence[Hashable], quantiles: Sequence[float] | None
 ) -> pd.DataFrame:
-    """Errors over the rows of a backtest whose actual value is there, for each value of the columns `by`."""
+    """Errors over the rows of a backtest whose actual value is there, for each value of the columns `by`.
+
+    NaN where none is.
+    """
     names = list(by) if isinstance(by, (list, tuple)) else [by]
     if not isinstance(backtest, pd.DataFrame) or not {"actual", "forecast", "scale"} <= set(backtest.columns):
         raise TypeError("backtest must be the DataFrame that the method backtest gave.")
     absent = [name for name in names if not isinstance(name, Hashable) or name not in backtest.columns]
     if absent or not names:
         raise ValueError(f"by is {by!r}, but must name columns of the backtest: {list(backtest.columns)}.")
-    rows = backtest.dropna(subset=["actual"])
-    error = rows["forecast"] - rows["actual"]
-    size = (rows["forecast"].abs() + rows["actual"].abs()) / 2
+    error = backtest["forecast"] - backtest["actual"]
+    size = (backtest["forecast"].abs() + backtest["actual"].abs()) / 2
     measures = pd.DataFrame(
         {
             "MAE": error.abs(),
             "RMSE": error**2,
             "sMAPE": 100 * error.abs() / size.where(size > 0),
-            "MASE": error.abs() / rows["scale"],
+            "MASE": error.abs() / backtest["scale"],
         },
-        index=rows.index,
+        index=backtest.index,
     )
     if quantiles is not None and len(quantiles) > 1:
         lowest, highest = f"q{min(quantiles):g}", f"q{max(quantiles):g}"
-        measures["coverage"] = ((rows["actual"] >= rows[lowest]) & (rows["actual"] <= rows[highest])).astype(float)
-    summary = measures.groupby([rows[name] for name in names], sort=False).mean()
+        covered = (backtest["actual"] >= backtest[lowest]) & (backtest["actual"] <= backtest[highest])
+        measures["coverage"] = covered.astype(float).where(backtest["actual"].notna())
+    summary = measures.groupby([backtest[name] for name in names], sort=False).mean()
     summary["RMSE"] **= 0.5
     return summary
 

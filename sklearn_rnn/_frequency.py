@@ -14,6 +14,7 @@ from sklearn_rnn._times import (
     BUSINESS_DAYS,
     DAY,
     DURATIONS,
+    FLOATS,
     HOUR,
     NUMERIC,
     TIMESTAMPS,
@@ -25,6 +26,7 @@ from sklearn_rnn._times import (
 
 ROWS, NUMBERS, EVEN, DAYS = "rows", "numbers", "nanoseconds", "days"
 WORKDAYS, MONTHS, MONTH_ENDS = "business days", "months", "month ends"
+OFFSETS = "offsets"  # of pandas, by its alias
 
 # Longest step of a calendar, in days, and the months that it stands for.
 _MONTHS_OF_STEP = {31: 1, 92: 3, 366: 12}
@@ -39,7 +41,7 @@ class Frequency:
 
     `unit` is one of the units above, `count` how many of them are between two rows, `kind` and `dtype` say what times
     look like to the user, `zone` and `period` are set for those that have one, `max_gap` is the longest step that is
-    no gap, None for rows without times, `name` is that of the times.
+    no gap, None for rows without times, `name` is that of the times, `day` the day of the month, where that is one.
     """
 
     unit: str
@@ -50,12 +52,16 @@ class Frequency:
     period: str | None = None
     max_gap: Any = None
     name: Any = None
+    day: int | None = None
 
     @property
     def season(self) -> int:
         """Rows after which the pattern repeats: a day, week or year; 1 if the spacing does not tell."""
         if (self.unit, self.count) in _CALENDAR_SEASONS:
             return _CALENDAR_SEASONS[self.unit, self.count]
+        if self.unit == OFFSETS:
+            year = pd.date_range("2000-01-01", "2000-12-31", freq=self.count)
+            return max(len(year), 1)
         if self.unit == DAYS or (self.unit == EVEN and self.count % DAY == 0):
             days = self.count if self.unit == DAYS else self.count // DAY
             return {1: 7, 7: 52}.get(int(days), 1)
@@ -79,9 +85,19 @@ class Frequency:
         following = [self._calendar_after(time, n_steps) for time in self._as_dates(unique)]
         return np.stack(following)[position]
 
+    def keys(self, times: NDArray) -> NDArray:
+        """Numbers that are the same for the same times: fractions count in whole steps, for they are rounded."""
+        if self.unit != NUMBERS or (times.dtype.kind == "i" and isinstance(self.count, int)):
+            return times
+        steps = times / self.count
+        whole = np.rint(steps)
+        return np.where(np.abs(steps - whole) < 0.01, whole, steps)
+
     def _calendar_after(self, last: pd.Timestamp, n_steps: int) -> NDArray:
-        count = int(self.count)
-        if self.unit == WORKDAYS:
+        count = 0 if self.unit == OFFSETS else int(self.count)
+        if self.unit == OFFSETS:
+            times = pd.date_range(last, periods=n_steps + 1, freq=self.count)[-n_steps:]
+        elif self.unit == WORKDAYS:
             times = pd.date_range(last, periods=n_steps + 1, freq=pd.offsets.BusinessDay(count))[-n_steps:]
         else:
             step = {
@@ -89,8 +105,12 @@ class Frequency:
                 MONTHS: lambda i: pd.DateOffset(months=count * i),
                 MONTH_ENDS: lambda i: pd.offsets.MonthEnd(count * i),
             }[self.unit]
-            times = pd.DatetimeIndex([last + step(i) for i in range(1, n_steps + 1)])
+            times = pd.DatetimeIndex([self._on_its_day(last + step(i)) for i in range(1, n_steps + 1)])
         return times.as_unit("ns").asi8
+
+    def _on_its_day(self, time: pd.Timestamp) -> pd.Timestamp:
+        """The time on the day of the month on which the series is, the last day of a shorter month."""
+        return time if self.day is None else time.replace(day=min(self.day, time.days_in_month))
 
     def _as_dates(self, numbers: NDArray) -> pd.DatetimeIndex:
         dates = pd.DatetimeIndex(numbers, tz="UTC" if self.zone else None)
@@ -130,18 +150,24 @@ def find_frequency(times: Times | None, spacings: NDArray, original: pd.Index | 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gap = gap_as_number(default_max_gap(times, spacings))
-    if gap is None:
+    name = getattr(original, "name", None)
+    offset = _offset_of(times) if gap is None else None
+    if gap is None and offset is None:
         raise ValueError(
             "The times are irregular, so that it cannot be told which times come next. Resample them to even steps, "
-            "for example with df.asfreq('h'), which leaves missing rows as NaN, or number the rows and name that "
-            "column with time=."
+            "for example with df.asfreq, which leaves missing rows as NaN, or number the rows and name the column of "
+            "numbers with time=."
         )
-    step, name = spacings.min().item(), getattr(original, "name", None)
+    step = spacings.min().item()
     if times.kind in NUMERIC:
+        if times.kind == FLOATS:  # the mean step is rounded least
+            step = float(spacings.sum() / np.rint(spacings / step).sum())
         return Frequency(NUMBERS, step, times.kind, max_gap=step, name=name)
     if times.dates is None:
         return Frequency(EVEN, step, times.kind, str(getattr(original, "dtype", "")), max_gap=gap, name=name)
-    unit, count = _calendar_unit(times, spacings, gap)
+    if offset is not None:
+        gap = spacings.max().item()
+    unit, count = (OFFSETS, offset) if offset is not None else _calendar_unit(times, spacings, gap)
     zone = None if times.dates.tz is None else str(times.dates.tz)
     dtype = getattr(original, "dtype", None)
     period = str(dtype).removeprefix("period[").removesuffix("]") if isinstance(dtype, pd.PeriodDtype) else None
@@ -154,7 +180,27 @@ def find_frequency(times: Times | None, spacings: NDArray, original: pd.Index | 
         period,
         max_gap=gap,
         name=name,
+        day=_day_of_month(times.dates) if unit == MONTHS else None,
     )
+
+
+def _offset_of(times: Times) -> str | None:
+    """The alias of pandas for a calendar that the times follow without a gap, such as "BME" or "2MS"."""
+    if times.dates is None:
+        return None
+    dates = times.dates.unique().sort_values()
+    if len(dates) < 3:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it may become an offset
+        alias = pd.infer_freq(dates)
+    return getattr(alias, "freqstr", alias)
+
+
+def _day_of_month(dates: pd.DatetimeIndex) -> int | None:
+    """The day on which all times are that are not on the last day of a month without it."""
+    day = int(dates.day.max())
+    return day if (dates.day == np.minimum(day, dates.days_in_month)).all() else None
 
 
 def _calendar_unit(times: Times, spacings: NDArray, gap: int) -> tuple[str, int]:

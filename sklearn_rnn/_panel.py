@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -124,12 +124,25 @@ def find_roles(
     )
 
 
+def check_same_roles(roles: Roles, fitted: Roles) -> None:
+    """ValueError if training is to go on with other columns."""
+    for name in ("time", "group", "target", "known", "static", "calendar", "past"):
+        given, before = getattr(roles, name), getattr(fitted, name)
+        if given != before:
+            what = "past covariates are" if name == "past" else f"{name} is"
+            raise ValueError(
+                f"warm_start=True goes on with the net of the last fit, but {what} {given!r} and was {before!r} there. "
+                "Set it back, or warm_start=False."
+            )
+
+
 def read_history(
-    frame: pd.DataFrame, roles: Roles, dtype: str, *, row_times: bool = True
+    frame: pd.DataFrame, roles: Roles, dtype: str, *, row_times: bool = True, zone: str | None = None
 ) -> tuple[Rows, Times | None, pd.Index | pd.Series | None]:
     """Rows as they stand in the table, their times, and the times as the user gave them.
 
-    Without `time`, the index tells the times if it is one; in a panel integers do not, they count rows.
+    Without `time`, the index tells the times if it is one; in a panel integers do not, they count rows. The calendar is
+    that of `zone`, if given, else that of the times' own zone.
     """
     original: pd.Index | pd.Series | None
     if roles.time is not None:
@@ -142,6 +155,8 @@ def read_history(
         times = times_of_frame(frame, None)
     if times is not None:
         _check_one_zone(times, original)
+        if zone is not None and times.kind == ZONED and times.dates is not None:
+            times = replace(times, dates=times.dates.tz_convert(zone))
     groups, labels = read_groups(frame, roles.group) if roles.group else one_group(len(frame))
     names = [*roles.target, *roles.past, *roles.known]
     values = np.empty((len(frame), roles.n_columns), dtype=dtype)
@@ -264,7 +279,7 @@ def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequen
     if expected.times is None or given.times is None:
         step_given, step_expected = _count_in_group(given.groups), _count_in_group(expected.groups)
     else:
-        step_given, step_expected = given.times, expected.times
+        step_given, step_expected = frequency.keys(given.times), frequency.keys(expected.times)
     found = pd.MultiIndex.from_arrays([given.groups, step_given])
     if not found.is_unique:
         raise ValueError("future has a row twice: the same group and time. Pass each row once.")
@@ -333,6 +348,8 @@ def _values_of(column: pd.Series) -> list:
 
 def _read_column(column: pd.Series, categories: list | None) -> NDArray:
     """The numbers of a column, or the codes of its categories: -1 for one that fit has not seen."""
+    if column.dtype == object and column.map(lambda value: isinstance(value, bool)).all():
+        column = column.astype(bool)  # as fit may have had it
     if categories is not None:
         return pd.Index(categories, dtype=object).get_indexer(pd.Index(column.astype(object), dtype=object))
     if _is_categorical(column):

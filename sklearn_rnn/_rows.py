@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_rnn._errors import reading
+from sklearn_rnn._errors import reading, warn
 from sklearn_rnn._times import Times, format_time, is_time_index, read_times
 
+_LIKE_A_DATE = re.compile(r"\d{4}[-/.]\d{1,2}(\D|$)|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}(\D|$)")
+LARGEST_ROUNDING = 0.01  # in standard deviations
 CHECKED_AT_ONCE = 65_536  # rows, so that looking for infinities needs no array as large as X
 
 
@@ -74,8 +77,7 @@ def last_rows_of_groups(rows: Rows, order: NDArray | None, n_rows: int) -> Rows:
 
 def earlier_rows(context: Rows, rows: Rows) -> Rows:
     """The remembered rows that are earlier than all new rows of their group, with the new rows' group codes."""
-    code_of = {label: code for code, label in enumerate(rows.labels)}
-    codes = np.array([code_of.get(label, -1) for label in context.labels])[context.groups]
+    codes = _codes_among(rows, context)
     earlier = codes >= 0
     if rows.times is not None and context.times is not None:
         first = np.full(len(rows.labels), rows.times.max())
@@ -83,6 +85,23 @@ def earlier_rows(context: Rows, rows: Rows) -> Rows:
         earlier &= context.times < first[codes]
     kept = context.take(np.flatnonzero(earlier))
     return Rows(kept.values, codes[earlier], rows.labels, None if rows.times is None else kept.times)
+
+
+def other_rows(context: Rows, rows: Rows) -> Rows:
+    """The remembered rows of the new rows' groups at times that these do not have, with their group codes."""
+    codes = _codes_among(rows, context)
+    kept = codes >= 0
+    if rows.times is not None and context.times is not None:
+        new = pd.MultiIndex.from_arrays([rows.groups, rows.times])
+        kept &= ~pd.MultiIndex.from_arrays([codes, context.times]).isin(new)
+    chosen = context.take(np.flatnonzero(kept))
+    return Rows(chosen.values, codes[kept], rows.labels, None if rows.times is None else chosen.times)
+
+
+def _codes_among(rows: Rows, context: Rows) -> NDArray[np.int64]:
+    """For each remembered row its group's code among the new rows, -1 if they lack it."""
+    code_of = {label: code for code, label in enumerate(rows.labels)}
+    return np.array([code_of.get(label, -1) for label in context.labels])[context.groups]
 
 
 def without_gap_before(rows: Rows, context: Rows, max_gap: float) -> Rows:
@@ -194,7 +213,8 @@ def check_has_columns(X: Any, time: Hashable | None, group: Sequence[Hashable]) 
         )
     absent = [name for name in named if not _is_among(name, X.columns)]
     if absent:
-        raise ValueError(f"X has no column {', '.join(map(repr, absent))}. Its columns are {list(X.columns)}.")
+        advice = " Call X.reset_index() first." if any(name in X.index.names for name in absent) else ""
+        raise ValueError(f"X has no column {', '.join(map(repr, absent))}. Its columns are {list(X.columns)}.{advice}")
 
 
 def _is_among(name: Any, columns: pd.Index) -> bool:
@@ -217,6 +237,20 @@ def check_no_duplicate(rows: Rows, order: NDArray | None, kind: str | None) -> N
         "time. Drop or average such rows, name the column that tells the series apart with group=, or call "
         "reset_index(drop=True) if the index is no time."
     )
+
+
+def warn_of_rounding(column: pd.Series, dtype: str) -> None:
+    """Tell where numbers vary little around a large one, so that the type of the rows keeps little of it."""
+    numbers = column.to_numpy(np.float64, na_value=np.nan)
+    if dtype == "float64" or np.isnan(numbers).all():
+        return
+    with np.errstate(all="ignore"):
+        lost, deviation = np.nanmax(np.abs(numbers.astype(dtype) - numbers)), np.nanstd(numbers)
+    if deviation > 0 and np.isfinite(lost) and lost > LARGEST_ROUNDING * deviation:
+        warn(
+            f"Column {column.name!r} varies by {deviation:.3g} around {np.nanmean(numbers):.3g}, of which {dtype} "
+            f"loses up to {lost:.2g} by rounding. Subtract a constant from it, or set dtype='float64'.",
+        )
 
 
 def check_no_infinity(values: NDArray, names: Sequence[str] | None = None) -> None:
@@ -286,4 +320,11 @@ def times_of_frame(X: pd.DataFrame, time: Hashable | None) -> Times | None:
             f"X has a MultiIndex {list(X.index.names)}. Call X.reset_index() and name its columns with time= and "
             "group=."
         )
-    return read_times(X.index, "The index of X") if is_time_index(X.index) else None
+    if is_time_index(X.index):
+        return read_times(X.index, "The index of X")
+    if len(X) and isinstance(X.index[0], str) and _LIKE_A_DATE.match(X.index[0]):
+        warn(
+            f"The index of X holds texts such as {X.index[0]!r}, which tell no times: the rows count as following each "
+            "other. If they are times, convert them with X.index = pd.to_datetime(X.index).",
+        )
+    return None

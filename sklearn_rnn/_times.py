@@ -81,14 +81,16 @@ def _read_times(index: pd.Index, name: str) -> Times:
 
 def is_time_index(index: pd.Index) -> bool:
     """Whether an index tells when its rows were, rather than what they are called."""
-    if isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex, pd.PeriodIndex)):
+    if isinstance(index, pd.PeriodIndex):
         return True
-    return index.dtype.kind in "iuf" or index.inferred_type in ("datetime", "date")
+    return index.dtype.kind in "iufmM" or index.inferred_type in ("datetime", "date")
 
 
 def _as_time_index(index: pd.Index) -> pd.Index:
     if index.dtype == object:
         index = index.infer_objects()
+    if isinstance(index.dtype, pd.ArrowDtype) and index.dtype.kind in "mM":
+        return pd.DatetimeIndex(index) if index.dtype.kind == "M" else pd.TimedeltaIndex(index)
     if isinstance(index, pd.PeriodIndex):
         return index.to_timestamp()
     if index.inferred_type in ("datetime", "date"):  # Python objects, or timestamps of several time zones

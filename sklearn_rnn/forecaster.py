@@ -13,12 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._errors import unchanged_on_error
 from sklearn_rnn._forecast_origins import OriginForecaster
-from sklearn_rnn._forecast_tables import backtest_table, coming_table, forecast_columns, summarise
+from sklearn_rnn._forecast_tables import (
+    backtest_table,
+    check_names_of_groups,
+    coming_table,
+    forecast_columns,
+    summarise,
+)
 from sklearn_rnn._panel import rows_after, sort_rows
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._rows import joined, last_rows_of_groups
@@ -306,7 +311,7 @@ class RNNForecaster(OriginForecaster):
         ValueError
             If columns are absent, times are of another kind than in `fit`, or `future` lacks a row or a value.
         """
-        check_is_fitted(self)
+        self._check_is_as_fitted()
         history = last_rows_of_groups(self._rows_up_to(X), None, max(self.n_steps_, self.season_))
         coming = rows_after(history, self.horizon, self._roles, self._frequency, future)
         windows = self._last_windows(history, sort_rows(joined(history, coming), self._frequency.kind))
@@ -322,15 +327,15 @@ class RNNForecaster(OriginForecaster):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_rows, n_columns)
-            Rows that follow those of `fit` or of the last update, or rows of new groups.
+            Rows that follow those of `fit` or of the last update, or rows of new groups. Late rows find their place by
+            their times, and rows at times that are remembered replace them.
 
         Returns
         -------
         self
         """
-        check_is_fitted(self)
-        rows, _ = self._read_new(self._as_frame(X, reset=False), follow=True)
-        self._append(rows)
+        self._check_is_as_fitted()
+        self._append(self._read_beside(self._as_frame(X, reset=False)))
         return self
 
     def score(self, X: pd.DataFrame | ArrayLike, y: None = None) -> float:
@@ -350,8 +355,8 @@ class RNNForecaster(OriginForecaster):
         float
             At most 1. Errors are counted in standard deviations of each target, so that each has the same weight.
         """
-        check_is_fitted(self)
-        _, first_rows, windows = self._origins(self._as_frame(X, reset=False), None, 1, after_fit=True)
+        self._check_is_as_fitted()
+        _, _, first_rows, windows = self._origins(self._as_frame(X, reset=False), None, 1, after_fit=True)
         return self._skill_over_naive(windows, first_rows)
 
     def backtest(
@@ -380,7 +385,14 @@ class RNNForecaster(OriginForecaster):
         -------
         DataFrame of shape (n_origins * n_targets * horizon, n_columns)
             Group, target, origin, step, time, actual, forecast, quantiles such as `q0.9`, and scale, the mean absolute
-            change over a season before the first origin. See :meth:`backtest_summary`.
+            change over a season in the rows of `fit`, for groups that it has not seen in those before their first
+            origin. Without times, origin and time count the rows of X from 0; -1 is the row before them. With `refit`
+            the origins are the latest times in X, for all groups alike. See :meth:`backtest_summary`.
+
+        Raises
+        ------
+        ValueError
+            If no row can be forecast from, or a column of the group has the name of another one of the result.
         """
         stride = self.horizon if stride is None else stride
         for name, value in (("stride", stride), ("n_origins", 1 if n_origins is None else n_origins)):
@@ -388,14 +400,16 @@ class RNNForecaster(OriginForecaster):
                 raise ValueError(f"{name} is {value!r}, but must be an integer of at least 1.")
         if refit:
             return self._backtest_with_refits(X, n_origins, stride)
-        check_is_fitted(self)
-        rows, first_rows, windows = self._origins(self._as_frame(X, reset=False), n_origins, stride)
+        self._check_is_as_fitted()
+        check_names_of_groups(self._roles, self.quantiles)
+        rows, first_new, first_rows, windows = self._origins(self._as_frame(X, reset=False), n_origins, stride)
         forecasts = self._forecast(windows)
         origins = windows.starts + windows.lengths - 1
-        scales = self._season_changes(rows, first_rows, origins)[rows.groups[origins]]
+        scales = self._scales(rows, first_rows, origins)[rows.groups[origins]]
         return backtest_table(
-            rows, origins, self._actual(windows), forecasts, scales, self._roles, self._frequency, self.quantiles
-        )
+            rows, first_new, origins, self._actual(windows), forecasts, scales, self._roles, self._frequency,
+            self.quantiles,
+        )  # fmt: skip
 
     def backtest_summary(self, backtest: pd.DataFrame, by: Hashable | Sequence[Hashable] = "step") -> pd.DataFrame:
         """Summarise a backtest.

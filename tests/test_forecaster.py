@@ -374,3 +374,51 @@ def test_new_data_must_have_the_columns_and_the_form_of_fit():
         model.predict(df[:0])
     with pytest.raises(ValueError, match="integers"):
         model.predict(df.reset_index(drop=True))
+
+
+# What changes after fit -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"horizon": 6}, "horizon is 6, but the model was fitted with 3"),
+        ({"quantiles": (0.05, 0.95)}, r"quantiles is \(0.05, 0.95\), but the model was fitted with \[0.1, 0.5, 0.9\]"),
+        ({"quantiles": None}, "quantiles is None"),
+    ],
+    ids=str,
+)
+def test_the_form_of_forecasts_is_that_of_fit(change, message):
+    df = waves()
+    model = RNNForecaster("load", 3, quantiles=(0.1, 0.9), warm_start=True, **TINY).fit(df)
+    model.set_params(**change)
+    for call in (model.predict, lambda: model.score(df), lambda: model.backtest(df), lambda: model.fit(df)):
+        with pytest.raises(ValueError, match=message):
+            call()
+    model.set_params(warm_start=False).fit(df).predict()
+
+
+@pytest.mark.parametrize(("name", "value"), [("target", "heat"), ("known", ["heat"]), ("calendar", ["hour"])])
+def test_a_warm_start_goes_on_with_the_same_columns(name, value):
+    model = RNNForecaster("load", 3, warm_start=True, **TINY).fit(waves())
+    with pytest.raises(ValueError, match=f"warm_start=True goes on .* {name} is"):
+        model.set_params(**{name: value}).fit(waves())
+
+
+def test_a_late_row_finds_its_place_in_the_history():
+    df = waves()
+    model = RNNForecaster("load", 3, **TINY).fit(df.drop(index=df.index[390]))
+    whole = model.predict(df)
+    model.update(df.iloc[[390]])
+    pd.testing.assert_frame_equal(model.predict(), whole)
+    corrected = df.copy()
+    corrected.loc[df.index[395], "load"] = 9.0
+    model.update(corrected.iloc[[395]])
+    pd.testing.assert_frame_equal(model.predict(), model.predict(corrected))
+
+
+def test_a_deviation_that_the_type_cannot_hold_is_pointed_out():
+    df = pd.DataFrame({"meter": 2e8 + waves()["load"] * 50})
+    with pytest.warns(UserWarning, match="Column 'meter' varies by .* around 2e.08, of which float32 loses up to 8"):
+        RNNForecaster("meter", 3, **TINY).fit(df)
+    RNNForecaster("meter", 3, dtype="float64", **TINY).fit(df)  # no warning

@@ -129,7 +129,7 @@ def test_the_summary_has_the_textbook_errors(fitted):
     assert summary.index.tolist() == [1, 2, 3, 4]
     second = backtest[backtest["step"] == 2]
     actual, forecast = second["actual"].to_numpy(), second["forecast"].to_numpy()
-    past = df["y"].to_numpy()[179:200]  # the rows remembered from fit
+    past = df["y"].to_numpy()[:200]  # the rows of fit
     change = np.abs(past[7:] - past[:-7]).mean()
     expected = {
         "MAE": np.abs(actual - forecast).mean(),
@@ -252,3 +252,67 @@ def test_conformal_shifts_are_order_statistics_of_the_residuals():
     np.testing.assert_array_equal(shifts[0, 0], [first[9], 0, first[89]])  # the 10th and the 90th of 99
     assert np.isfinite(shifts).all()
     assert (np.diff(with_shifts(forecasts, shifts * [3, 1, -1], (0.1, 0.5, 0.9))) >= 0).all()
+
+
+# What tables bring with them ------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_scored_where_nothing_can_be_compared():
+    every_second_day = series().iloc[::2].set_index("day")[["y"]].asfreq("D")
+    model = RNNForecaster("y", 3, **TINY).fit(every_second_day[:200])
+    with pytest.raises(ValueError, match="Nothing can be scored.* 7 rows before"):
+        model.score(every_second_day[200:])
+
+
+@pytest.mark.parametrize("fault", ["a gap", "no target"])
+def test_a_backtest_with_refits_leaves_out_the_origins_that_it_cannot_compare(fault):
+    df = series(120)
+    expected = model_of_days().backtest(df, n_origins=4, refit=True)["origin"].unique()
+    if fault == "a gap":
+        df = df.drop(index=df.index[-6])
+    else:
+        df.loc[df.index[-8:-4], "y"] = np.nan  # the whole horizon of the last origin but one
+    given = model_of_days().backtest(df, n_origins=4, refit=True)["origin"].unique()
+    assert len(given) == 3
+    if fault == "no target":
+        assert set(given) < set(expected)
+    with pytest.raises(ValueError, match="There is no row to forecast from"):
+        model_of_days().backtest(df[:-4], n_origins=1, refit=True)
+
+
+def test_the_scale_is_that_of_the_rows_of_fit_where_a_season_is_longer_than_the_window():
+    weeks = pd.date_range("2020-01-05", periods=200, freq="W")
+    df = pd.DataFrame({"y": np.random.default_rng(0).normal(size=200).cumsum()}, index=weeks)
+    model = RNNForecaster("y", 3, **TINY).fit(df[:-20])
+    assert model.season_ == 52
+    y = df["y"].to_numpy()[:-20]
+    backtest = model.backtest(df[-20:], n_origins=None, stride=1)
+    np.testing.assert_allclose(backtest["scale"], np.abs(y[52:] - y[:-52]).mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["step", "target", "origin", "time", "actual", "forecast", "scale", "q0.1"])
+def test_a_group_column_with_a_name_of_the_backtest_is_refused(name):
+    df = panel().rename(columns={"site": name})
+    model = model_of_days(group=name, quantiles=(0.1, 0.9)).fit(df)
+    with pytest.raises(ValueError, match=f"group column '{name}' has the name of another column"):
+        model.backtest(df)
+
+
+def test_without_times_origins_count_the_rows_of_the_table():
+    y = series()["y"].to_numpy()
+    model = RNNForecaster(0, HORIZON, **TINY).fit(y[:200])
+    backtest = model.backtest(y[200:], n_origins=None, stride=1)
+    assert backtest["origin"].min() == -1  # the last row of fit
+    assert backtest["time"].max() == 99
+    last = backtest.tail(HORIZON)
+    np.testing.assert_allclose(last["actual"], y[200:][last["time"]], rtol=1e-6)
+    refitted = model.backtest(y[200:], n_origins=2, refit=True)
+    assert refitted["time"].max() == 99
+
+
+def test_the_summary_is_in_the_order_of_the_steps_even_if_the_first_actual_values_are_missing(fitted):
+    df = series()[180:220].reset_index(drop=True)
+    df.loc[22, "y"] = np.nan
+    summary = fitted.backtest_summary(fitted.backtest(df, n_origins=None, stride=1))
+    assert summary.index.tolist() == [1, 2, 3, 4]
+    assert summary["coverage"].between(0, 1).all()

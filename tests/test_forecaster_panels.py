@@ -278,3 +278,80 @@ def test_the_calendar_of_coming_rows_is_known_by_itself():
     forecast = model.predict()["y"]
     assert forecast.idxmax().day_of_week == 6
     assert np.abs(forecast - np.where(forecast.index.day_of_week == 6, 5.0, 0.0)).max() < 1
+
+
+@pytest.mark.parametrize("step", [0.1, 1 / 3, 2.5])
+def test_future_rows_at_fractions_are_found_though_these_are_rounded(step):
+    times = np.arange(105) * step
+    df = pd.DataFrame({"y": np.sin(times), "k": 1.0}, index=times)
+    model = RNNForecaster("y", 5, known="k", **TINY).fit(df[:100])
+    np.testing.assert_allclose(model.predict(future=df[["k"]][100:]).index, times[100:])
+    with pytest.raises(ValueError, match="future has no row at"):
+        model.predict(future=df[["k"]][100:].set_axis(times[100:] + 0.3 * step))
+
+
+def test_the_calendar_is_that_of_the_zone_of_fit():
+    hours = pd.date_range("2024-01-01", periods=400, freq="h", tz="Asia/Tokyo")
+    df = pd.DataFrame({"y": np.where(hours.hour < 12, 0.0, 1.0)}, index=hours)
+    model = RNNForecaster("y", 4, calendar=["hour"], **TINY).fit(df[:350])
+    there, elsewhere = model.predict(df[300:]), model.predict(df[300:].tz_convert("UTC"))
+    np.testing.assert_array_equal(there["y"], elsewhere["y"])
+
+
+@pytest.mark.parametrize("freq", ["BME", "BMS", "2ME", "6MS", "BQE"])
+def test_times_of_any_calendar_of_pandas_go_on(freq):
+    times = pd.date_range("2004-01-01", periods=70, freq=freq)
+    df = pd.DataFrame({"y": np.arange(60.0)}, index=times[:60])
+    model = RNNForecaster("y", 10, **TINY).fit(df)
+    assert model.predict().index.tolist() == times[60:].tolist()
+    assert model.season_ == {"BME": 12, "BMS": 12, "2ME": 6, "6MS": 2, "BQE": 4}[freq]
+
+
+def test_months_go_on_on_their_day_behind_a_shorter_month():
+    months = pd.period_range("2017-01", periods=41, freq="M")
+    days = pd.DatetimeIndex([month.start_time.replace(day=min(30, month.days_in_month)) for month in months])
+    model = RNNForecaster("y", 3, **TINY).fit(pd.DataFrame({"y": np.arange(38.0)}, index=days[:38]))
+    assert days[37].day == 29  # in February
+    assert model.predict().index.tolist() == days[38:].tolist()
+
+
+def test_frequent_gaps_are_pointed_out():
+    hours = pd.date_range("2024-01-01", periods=24 * 60, freq="h")
+    open_hours = hours[(hours.hour >= 8) & (hours.hour <= 17)]
+    df = pd.DataFrame({"y": np.arange(len(open_hours)) % 10.0}, index=open_hours)
+    with pytest.warns(UserWarning, match="60 stretches of 10 rows"):
+        RNNForecaster("y", 3, **TINY).fit(df)
+    RNNForecaster("y", 3, **TINY).fit(df.reset_index(drop=True))  # no warning
+
+
+def test_an_index_of_texts_that_look_like_times_is_pointed_out():
+    days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
+    with pytest.warns(UserWarning, match="texts such as '2024-01-01'"):
+        RNNForecaster("y", 3, **TINY).fit(pd.DataFrame({"y": np.arange(60.0)}, index=days))
+    names = pd.Index([f"{i:06d}" for i in range(60)])
+    RNNForecaster("y", 3, **TINY).fit(pd.DataFrame({"y": np.arange(60.0)}, index=names))  # no warning
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_times_of_arrow_are_times(zone):
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    times = pd.date_range("2024-01-01", periods=60, tz=zone)
+    column = pd.array(times, dtype=pd.ArrowDtype(arrow.timestamp("us", tz=zone)))
+    df = pd.DataFrame({"day": column, "y": np.arange(60.0)})
+    expected = RNNForecaster("y", 3, **TINY).fit(df[["y"]].set_axis(times)).predict()
+    given = RNNForecaster("y", 3, time="day", **TINY).fit(df).predict()
+    assert given["day"].tolist() == expected.index.tolist()
+    by_index = RNNForecaster("y", 3, **TINY).fit(df.set_index("day")).predict()
+    np.testing.assert_array_equal(by_index["y"], expected["y"])
+
+
+def test_levels_of_an_index_are_no_columns_until_it_is_reset():
+    df = stores().set_index(["date", "store"])
+    with pytest.raises(ValueError, match=r"Call X.reset_index\(\) first"):
+        model_of_stores().fit(df)
+
+
+def test_truths_given_as_objects_are_still_truths():
+    df = stores().astype({"holiday": bool})
+    model = model_of_stores(static="kind").fit(df)
+    np.testing.assert_array_equal(model.predict(df.astype({"holiday": object}))["sales"], model.predict(df)["sales"])
