@@ -49,6 +49,7 @@ class RecurrentEstimator(NetEstimator):
     """Base of RNNRegressor and RNNClassifier, which say what targets, outputs and losses are."""
 
     _parameter_constraints: dict[str, list[Any]]
+    _of_the_net = (*NetEstimator._of_the_net, "bidirectional", "nonlinearity", "pooling", "segment_size", "per_step")
     n_steps_in_: int
     feature_names_in_: NDArray
 
@@ -130,7 +131,7 @@ class RecurrentEstimator(NetEstimator):
             kept = np.flatnonzero(weights)
             sequences, targets, weights = sequences[kept], targets[kept], weights[kept]
         check_segment_size(self.segment_size, sequences)
-        held_out = self._check_validation(validation, sequences)
+        held_out = self._check_validation(validation, X, sequences)
         seed = self._draw_seed(one_pass)
         stop_early = not one_pass and self._stops_early(summed(len(sequences)), held_out is not None)
         if held_out is None and stop_early:
@@ -195,7 +196,7 @@ class RecurrentEstimator(NetEstimator):
             **self._output_config(sequences, targets, weights),
         )
         dtype = getattr(torch, self.dtype)
-        return module.to(dtype), self._make_criterion(targets).to(dtype), None
+        return module.to(dtype), self._make_criterion(targets, weights).to(dtype), None
 
     def _make_dataset(
         self,
@@ -212,7 +213,7 @@ class RecurrentEstimator(NetEstimator):
         if self.per_step:
             scaled = SequenceDataset(with_values(targets, values.astype(self.dtype)), device=device)
         else:
-            scaled = torch.from_numpy(values).to(dtype)
+            scaled = torch.from_numpy(np.require(values, requirements="W")).to(dtype)
         # Weights with mean 1 make the loss of a batch an estimate of the weighted loss.
         mean_weight = None if weights is None else summed(weights.sum()) / summed(len(weights))
         relative = None if weights is None else torch.from_numpy(weights / mean_weight).to(dtype)
@@ -230,6 +231,14 @@ class RecurrentEstimator(NetEstimator):
         with limited_threads(self.n_threads, module.recurrent, self.device_):
             return predict_net(module, sequences, self.device_)
 
+    def _place_of_steps(self, X: Any) -> tuple[int, NDArray[np.int64]] | None:
+        """How many steps wide a dense X is and where in it each sequence begins; None for other forms of X."""
+        if isinstance(X, Sequences) or is_ragged(X):
+            return None
+        sequences = self._check_X(X, self._net_dtype, reset=False)
+        width = len(sequences.values) // len(sequences)
+        return width, sequences.starts - width * np.arange(len(sequences))
+
     # What the subclasses say ------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -245,7 +254,7 @@ class RecurrentEstimator(NetEstimator):
         """The arguments of RecurrentNet that depend on the targets, n_outputs among them."""
 
     @abstractmethod
-    def _make_criterion(self, targets: Any) -> Criterion:
+    def _make_criterion(self, targets: Any, weights: NDArray | None) -> Criterion:
         """The loss."""
 
     @abstractmethod
@@ -259,6 +268,10 @@ class RecurrentEstimator(NetEstimator):
             return self._read_X(X, dtype, reset)
 
     def _read_X(self, X: Any, dtype: str, reset: bool) -> Sequences:
+        if isinstance(X, (list, tuple)) and not X:
+            raise ValueError("X is empty. Pass at least one sequence.")
+        if isinstance(X, (list, tuple)) and not is_ragged(X) and self._is_list_of_sequences(X, reset):
+            X = np.asarray(X)[:, :, None] if np.ndim(X) == 2 else np.asarray(X)
         if isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) == 3:
             sequences = as_sequences(X, dtype=dtype)
             self._check_channels(sequences, reset)
@@ -275,6 +288,13 @@ class RecurrentEstimator(NetEstimator):
         if not reset:
             self._check_net_channels(sequences)
         return sequences
+
+    def _is_list_of_sequences(self, X: list | tuple, reset: bool) -> bool:
+        """Whether lists of one length are sequences: lists of steps, or of numbers where such were learned from."""
+        if np.ndim(X) != 2 or reset:
+            return np.ndim(X) == 3
+        n_channels = self.net_.module_.config["n_channels"]
+        return self.n_features_in_ == n_channels == 1
 
     def _check_channels(self, sequences: Sequences, reset: bool) -> None:
         names = sequences.channel_names
@@ -316,7 +336,7 @@ class RecurrentEstimator(NetEstimator):
         return channels
 
     def _check_validation(
-        self, validation: tuple[Any, Any], sequences: Sequences
+        self, validation: tuple[Any, Any], X: Any, sequences: Sequences
     ) -> tuple[Sequences, Any, None] | None:
         X_val, y_val = validation
         if (X_val is None) != (y_val is None):
@@ -325,12 +345,19 @@ class RecurrentEstimator(NetEstimator):
         if X_val is None:
             return None
         with reading("X_val", FORMS):
-            held_out = self._check_X_val(X_val, sequences)
+            held_out = self._check_X_val(X_val, X, sequences)
         with reading("y_val"):
             return held_out, self._check_y(y_val, held_out, reset=False), None
 
-    def _check_X_val(self, X_val: Any, sequences: Sequences) -> Sequences:
+    def _check_X_val(self, X_val: Any, X: Any, sequences: Sequences) -> Sequences:
         X_val = plain_data(X_val, "X_val")
+        if hasattr(X_val, "columns") and not hasattr(X, "columns"):
+            raise ValueError(
+                f"X_val is a table, but X is {type(X).__name__}. Pass both in one form; behind SlidingWindow in a "
+                "Pipeline, make Pipeline(..., transform_input=['X_val']) with metadata routing, or pass windows."
+            )
+        if hasattr(X_val, "columns"):
+            X_val = validate_data(self, X_val, reset=False, dtype=self.dtype, ensure_all_finite="allow-nan")
         held_out = as_sequences(X_val, n_channels=int(self.n_channels), dtype=self.dtype)
         if held_out.n_channels != sequences.n_channels:
             raise ValueError(
@@ -341,13 +368,17 @@ class RecurrentEstimator(NetEstimator):
 
     def _stops_early(self, n_samples: int, has_validation: bool) -> bool:
         if self.early_stopping == "auto":
-            return has_validation or n_samples >= EARLY_STOPPING_SAMPLES
+            return has_validation or n_samples >= self._fewest_to_stop_early()
         if self.early_stopping and n_samples < 2 and not has_validation:
             raise ValueError(
                 f"early_stopping=True holds out samples for validation, but there is {n_samples} sample. Pass more, or "
                 "X_val and y_val, or set early_stopping=False."
             )
         return self.early_stopping
+
+    def _fewest_to_stop_early(self) -> int:
+        """From how many samples on early_stopping="auto" is."""
+        return EARLY_STOPPING_SAMPLES
 
     def _n_held_out(self, n_samples: int) -> int:
         return min(max(round(self.validation_fraction * n_samples), 1), n_samples - 1)

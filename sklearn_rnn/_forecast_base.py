@@ -210,7 +210,7 @@ class BaseForecaster(NetEstimator):
         self._check_length(rows)
         for name in (*self._roles.target, *self._roles.past, *self._roles.known, *self._roles.static):
             if name not in self._roles.categories:
-                warn_of_rounding(frame[name], self.dtype)
+                warn_of_rounding(frame[name], self.dtype, "Subtract a constant from it, or set dtype='float64'.")
         if resume:
             check_kind(times, self._frequency, "the data")
             return rows

@@ -36,6 +36,12 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
     device_: str
     _updates = UPDATES
     _epochs = (10, 200)
+    _of_the_net: tuple[str, ...] = (
+        "cell",
+        "hidden_size",
+        "n_layers",
+        "dropout",
+    )  # parameters that training cannot change
 
     def _validate_params(self) -> None:
         check_parameters(self)
@@ -46,7 +52,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             automatic_batch_size(n_samples) if self.batch_size == "auto" else int(min(self.batch_size, n_samples))
         )
         n_updates = -(-n_samples // batch_size)
-        enough = int(np.clip(-(-self._updates // n_updates), *self._epochs))
+        enough = int(np.clip(-(-self._updates // n_updates), *self._fewest_and_most_epochs(n_samples)))
         max_epochs = enough if self.max_epochs == "auto" else int(self.max_epochs)
         return TrainingSettings(
             optimizer=self.optimizer,
@@ -67,6 +73,10 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             checkpoint_every=int(self.checkpoint_every),
         )
 
+    def _fewest_and_most_epochs(self, n_samples: int) -> tuple[int, int]:
+        """Between which numbers max_epochs="auto" is."""
+        return self._epochs
+
     def _draw_seed(self, one_pass: bool = False) -> int:
         """What decides all that is random in a fit; without an int as random_state a checkpoint knows it."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -75,8 +85,21 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         return gathered(seed_to_go_on(check_path(self.checkpoint), seed))[0]
 
     def _continued(self) -> tuple[Any, Any, dict]:
-        """Copies of module, criterion and optimizer state of the last fit, which a refused fit leaves as they were."""
+        """Copies of module, criterion and optimizer state of the last fit, which a refused fit leaves as they were.
+
+        Raises
+        ------
+        ValueError
+            If a parameter that the net is made of has changed since.
+        """
         old, dtype = self.net_, getattr(torch, self.dtype)
+        for name in self._of_the_net:
+            before = old.criterion_.config["kind"] if name == "loss" else old.module_.config[name]
+            if getattr(self, name) != before:
+                raise ValueError(
+                    f"Training goes on with the net of the last fit, but {name} is {getattr(self, name)!r} and was "
+                    f"{before!r} there. Set it back; or let fit begin anew, with warm_start=False."
+                )
         module, criterion = copy.deepcopy((old.module_, old.criterion_))
         return module.to(dtype), criterion.to(dtype), copy.deepcopy(old.optimizer_.state_dict()["state"])
 

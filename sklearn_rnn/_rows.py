@@ -239,17 +239,22 @@ def check_no_duplicate(rows: Rows, order: NDArray | None, kind: str | None) -> N
     )
 
 
-def warn_of_rounding(column: pd.Series, dtype: str) -> None:
+def warn_of_rounding(column: pd.Series, dtype: str, advice: str) -> None:
     """Tell where numbers vary little around a large one, so that the type of the rows keeps little of it."""
-    numbers = column.to_numpy(np.float64, na_value=np.nan)
-    if dtype == "float64" or np.isnan(numbers).all():
+    if str(column.dtype) == dtype or dtype == "float64":
+        return
+    some = column.iloc[:: len(column) // CHECKED_AT_ONCE + 1]
+    numbers = some.to_numpy(np.float64, na_value=np.nan)
+    if np.isnan(numbers).all():
         return
     with np.errstate(all="ignore"):
-        lost, deviation = np.nanmax(np.abs(numbers.astype(dtype) - numbers)), np.nanstd(numbers)
-    if deviation > 0 and np.isfinite(lost) and lost > LARGEST_ROUNDING * deviation:
+        lost = np.nanmax(np.abs(numbers.astype(dtype) - numbers))
+        mean, deviation = np.nanmean(numbers), np.nanstd(numbers)
+    varies = deviation > 1e-12 * abs(mean)  # by more than the rounding of float64
+    if varies and np.isfinite(lost) and lost > LARGEST_ROUNDING * deviation:
         warn(
-            f"Column {column.name!r} varies by {deviation:.3g} around {np.nanmean(numbers):.3g}, of which {dtype} "
-            f"loses up to {lost:.2g} by rounding. Subtract a constant from it, or set dtype='float64'.",
+            f"Column {column.name!r} varies by {deviation:.3g} around {mean:.3g}, of which {dtype} "
+            f"loses up to {lost:.2g} by rounding. {advice}",
         )
 
 

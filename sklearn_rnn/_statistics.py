@@ -31,7 +31,7 @@ def channel_statistics(
     with np.errstate(over="ignore", invalid="ignore"):  # check_units refuses what comes of it
         for rows, share in _used_chunks(sequences, counts):
             present = ~np.isnan(rows)
-            missing |= ~present[share > 0].all(axis=0)
+            missing |= ~present.all(axis=0)
             total += share @ present
             mean += share @ np.where(present, rows, 0.0)
         total, mean, missing = summed(total), summed(mean), np.any(gathered(missing), axis=0)
@@ -86,8 +86,11 @@ def _used_chunks(sequences: Sequences, counts: NDArray) -> Iterator[tuple[NDArra
     """Rows in float64 and how often each counts, where any does."""
     for chunk in _chunks(sequences):
         share = counts[chunk].astype(np.float64)
-        if share.any():
+        if share.all():
             yield sequences.values[chunk].astype(np.float64), share
+        elif share.any():  # of the others nothing is known: they may be infinite
+            used = share > 0
+            yield sequences.values[chunk][used].astype(np.float64), share[used]
 
 
 def _chunks(sequences: Sequences) -> Iterator[slice]:

@@ -53,18 +53,31 @@ def with_values(layout: Sequences, values: NDArray) -> Sequences:
     return Sequences(values, layout.starts, layout.lengths, align=layout.align)
 
 
-def in_form(values: NDArray, layout: Sequences, form: str) -> Any:
-    """Predictions (n_rows[, n_targets]) of the steps of `layout` as Sequences, list of arrays, or padded array."""
+def in_form(values: NDArray, layout: Sequences, form: str, place: tuple[int, NDArray] | None = None) -> Any:
+    """Predictions (n_rows[, n_targets]) of the steps of `layout` as Sequences, list of arrays, or padded array.
+
+    `place` is how many steps wide a padded array is and where in it each sample begins; None makes it as wide as the
+    longest sample.
+    """
     if form == "sequences" and values.dtype.kind == "f":
         return with_values(layout, values)
     items = [values[start : start + length] for start, length in zip(layout.starts, layout.lengths, strict=True)]
-    if form == "dense":
-        if layout.lengths.min() == layout.lengths.max():
-            return np.stack(items)
-        if values.dtype.kind in "fiub":
-            padded = np.asarray(with_values(layout, values.astype(np.float64)))
-            return padded[:, :, 0] if values.ndim == 1 else padded
-    return items
+    if form != "dense":
+        return items
+    width, first = _place_of(layout) if place is None else place
+    if (layout.lengths == width).all():
+        return np.stack(items)
+    if values.dtype.kind not in "fiub":
+        return items
+    padded = np.full((len(items), width, *values.shape[1:]), np.nan)
+    for row, item, begin in zip(padded, items, first, strict=True):
+        row[begin : begin + len(item)] = item
+    return padded
+
+
+def _place_of(layout: Sequences) -> tuple[int, NDArray]:
+    longest = int(layout.lengths.max())
+    return longest, longest - layout.lengths if layout.align == "end" else np.zeros_like(layout.lengths)
 
 
 def flat_steps(y: Any, sequences: Sequences) -> NDArray:

@@ -90,8 +90,9 @@ def check_segment_size(segment_size: int, sequences: Sequences) -> None:
 
 def check_codes_exact(sequences: Sequences, channels: list[int]) -> None:
     """ValueError for category codes that float32 cannot tell apart."""
+    used = sequences.used_rows() > 0 if channels else None
     for channel in channels:
-        largest = np.nanmax(np.abs(sequences.values[:, channel]), initial=0)
+        largest = np.nanmax(np.abs(sequences.values[used, channel]), initial=0)
         if largest >= 2**24:
             raise ValueError(
                 f"categorical_features names channel {channel}, which has the code {largest:.0f}, but float32 "

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from scipy.special import expit, softmax
@@ -217,7 +218,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         """
         outputs = self._predict_outputs(X)
         if self.per_step:
-            return in_form(softmax(outputs.values, axis=1), outputs, self._y_form)
+            return in_form(softmax(outputs.values, axis=1), outputs, self._y_form, self._place_of_steps(X))
         return expit(outputs) if self._is_multilabel else softmax(outputs, axis=1)
 
     def predict(self, X: Any) -> Any:
@@ -235,7 +236,8 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         """
         outputs = self._predict_outputs(X)
         if self.per_step:
-            return in_form(self.classes_[outputs.values.argmax(axis=1)], outputs, self._y_form)
+            classes = self.classes_[outputs.values.argmax(axis=1)]
+            return in_form(classes, outputs, self._y_form, self._place_of_steps(X))
         if self._is_multilabel:
             return (outputs > 0).astype(int)
         return self.classes_[outputs.argmax(axis=1)]
@@ -269,7 +271,13 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         labels, layout = read_step_labels(y, sequences) if self.per_step else (y, None)
-        assert_all_finite(np.asarray(labels), input_name="y")
+        as_array = np.asarray(labels)
+        if as_array.dtype == object and as_array.ndim:
+            missing = pd.isna(as_array)
+            if missing.any():
+                row = int(np.argwhere(missing)[0][0])
+                raise ValueError(f"y contains a missing label, first in row {row}. Drop such rows from X and y.")
+        assert_all_finite(as_array, input_name="y")
         check_classification_targets(labels)
         is_multilabel = layout is None and type_of_target(labels) == "multilabel-indicator"
         if reset or not hasattr(self, "_is_multilabel"):
@@ -306,11 +314,13 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
     def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:
         return {"n_outputs": len(self.classes_), "input_noise": self._regularisation("input_noise", targets)}
 
-    def _make_criterion(self, targets: Any) -> Criterion:
+    def _make_criterion(self, targets: Any, weights: NDArray | None) -> Criterion:
         smoothing = self._regularisation("label_smoothing", targets)
         if self._is_multilabel:
             return Criterion("binary_cross_entropy", label_smoothing=smoothing)
-        return Criterion("cross_entropy", label_smoothing=smoothing, class_weights=self._class_weights(targets))
+        return Criterion(
+            "cross_entropy", label_smoothing=smoothing, class_weights=self._class_weights(targets, weights)
+        )
 
     def _regularisation(self, name: str, targets: Any) -> float:
         """The parameter's value, "auto" resolved."""
@@ -320,16 +330,22 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         few = summed(len(targets)) < EARLY_STOPPING_SAMPLES and not self.per_step and not self._is_multilabel
         return FOR_FEW_SEQUENCES[name] if few else 0.0
 
-    def _class_weights(self, targets: Any) -> list[float] | None:
-        """A factor for each class, 1 on average over the training targets."""
+    def _class_weights(self, targets: Any, weights: NDArray | None) -> list[float] | None:
+        """A factor for each class, 1 on average over the training targets, a target counting by its sample's weight."""
         if self.class_weight is None:
             return None
         codes = (targets.values if self.per_step else targets)[:, 0].astype(int)
+        shares = None if weights is None else targets.used_rows(weights) if self.per_step else weights
         seen = np.unique(codes)
         factors = np.ones(len(self.classes_))
-        with reading("class_weight", "Pass a number for each class, or 'balanced'."):
-            factors[seen] = compute_class_weight(self.class_weight, classes=self.classes_[seen], y=self.classes_[codes])
-        mean = factors[codes].mean()
+        if self.class_weight == "balanced":  # scikit-learn counts weights from 1.7 on
+            factors[seen] = 1 / np.bincount(codes, shares)[seen]
+        else:
+            with reading("class_weight", "Pass a number for each class, or 'balanced'."):
+                factors[seen] = compute_class_weight(
+                    self.class_weight, classes=self.classes_[seen], y=self.classes_[codes]
+                )
+        mean = np.average(factors[codes], weights=shares)
         if not np.isfinite(factors).all() or factors.min() < 0 or not mean > 0:
             raise ValueError(
                 f"class_weight is {self.class_weight!r}, but weights must be finite, not negative and not all zero."

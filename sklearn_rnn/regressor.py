@@ -19,12 +19,16 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator, rounded
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
+from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import channel_statistics, check_units, target_statistics
 from sklearn_rnn._targets import flat_steps, form_of, in_form, read_step_labels, with_values
 from sklearn_rnn._validation import channel_positions, check_weights, plain_data, random_split, tail_split
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
+
+# A net learns fewer samples than EARLY_STOPPING_SAMPLES by heart; fewer than these are too few to hold some out, too.
+FEWEST_TO_STOP_EARLY, EPOCHS_FOR_FEW_SAMPLES = 300, 30
 
 
 def _predicts_quantiles(estimator: Any) -> bool:
@@ -82,6 +86,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     True
     """
 
+    _of_the_net = (*RecurrentEstimator._of_the_net, "loss")
     _parameter_constraints = {
         **CONSTRAINTS,
         "loss": [StrOptions({*REGRESSION_LOSSES, "quantile"})],
@@ -205,7 +210,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
             values = values[..., self._levels.index(0.5)]
         if self._y_is_flat:
             values = values[:, 0]
-        return in_form(values, outputs, self._y_form) if self.per_step else values
+        return in_form(values, outputs, self._y_form, self._place_of_steps(X)) if self.per_step else values
 
     @available_if(_predicts_quantiles)
     def predict_quantiles(self, X: Any) -> NDArray[np.float64]:
@@ -245,11 +250,37 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
             weights = None if weights is None else np.repeat(weights, sequences.lengths)
             return r2_score(flat_steps(y, sequences), flat_steps(predicted, sequences), sample_weight=weights)
 
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        check_quantiles(self.loss, self.quantiles, self.per_step)
+
+    def _fewest_to_stop_early(self) -> int:
+        return super()._fewest_to_stop_early() if self.per_step else FEWEST_TO_STOP_EARLY
+
+    def _fewest_and_most_epochs(self, n_samples: int) -> tuple[int, int]:
+        few = n_samples < EARLY_STOPPING_SAMPLES and not self.per_step
+        return self._epochs[0], EPOCHS_FOR_FEW_SAMPLES if few else self._epochs[1]
+
+    def _continued(self) -> tuple[Any, Any, dict]:
+        before = self.net_.module_.config["anchor"]
+        if (self.anchor is None) != (before is None):
+            raise ValueError(
+                f"Training goes on with the net of the last fit, but anchor is {self.anchor!r} and was {before!r} "
+                "there. Set it back; or let fit begin anew, with warm_start=False."
+            )
+        return super()._continued()
+
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        levels = check_quantiles(self.loss, self.quantiles, self.per_step)
         if reset:
-            self._levels = check_quantiles(self.loss, self.quantiles, self.per_step)
+            self._levels = levels
+        if levels != self._levels:
+            raise ValueError(
+                f"Training goes on with the net of the last fit, but quantiles is {levels} and was {self._levels} "
+                "there. Set it back; or let fit begin anew, with warm_start=False."
+            )
         y = plain_data(y, "y")
         labels, layout = read_step_labels(y, sequences) if self.per_step else (y, None)
         targets = check_array(labels, ensure_2d=False, dtype=np.float64, input_name="y")
@@ -273,7 +304,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:
         anchor = None if self.anchor is None else self._anchor_channel(sequences)
         if self.per_step:
-            mean, scale, _ = channel_statistics(targets, weights, n_targets=self._n_outputs)
+            changes = targets if anchor is None else less_anchor(targets, sequences, anchor)
+            mean, scale, _ = channel_statistics(changes, weights, n_targets=self._n_outputs)
         elif anchor is not None:
             mean, scale = target_statistics(targets - last_values(sequences, anchor)[:, None], weights)
         else:
@@ -304,7 +336,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
             raise ValueError(f"anchor is {self.anchor!r}, but that channel holds categories. Name a numeric channel.")
         return channel
 
-    def _make_criterion(self, targets: Any) -> Criterion:
+    def _make_criterion(self, targets: Any, weights: NDArray | None) -> Criterion:
         return Criterion(self.loss, quantiles=self._levels or ())
 
     def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
@@ -336,6 +368,15 @@ def check_quantiles(loss: str, quantiles: Sequence[float] | None, per_step: bool
             f"quantiles is {levels}, but must increase, lie between 0 and 1, and contain 0.5, which predict gives."
         )
     return levels
+
+
+def less_anchor(targets: Sequences, sequences: Sequences, channel: int) -> Sequences:
+    """The targets of each step less the channel's value there, NaN where that is missing; a row for each step."""
+    ends = np.cumsum(sequences.lengths)
+    within = np.arange(ends[-1]) - np.repeat(ends - sequences.lengths, sequences.lengths)
+    of_target, of_step = (np.repeat(layout.starts, layout.lengths) + within for layout in (targets, sequences))
+    changes = targets.values[of_target] - sequences.values[of_step, channel][:, None].astype(np.float64)
+    return Sequences(changes, ends - sequences.lengths, sequences.lengths)
 
 
 def last_values(sequences: Sequences, channel: int) -> NDArray[np.float64]:

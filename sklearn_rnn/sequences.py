@@ -257,12 +257,12 @@ def as_sequences(X: Any, *, n_channels: int = 1, dtype: DTypeLike = np.float32) 
 
 
 def is_ragged(X: Any) -> bool:
-    """Whether X is a list of sequences: arrays as items, an object array of them, or lists of unequal length."""
-    if isinstance(X, np.ndarray):
-        return X.dtype == object and X.ndim == 1 and len(X) > 0 and all(_is_sequence(item) for item in X)
+    """Whether X is a list of sequences: arrays as items, an object array or Series of them, or unequal lists."""
+    if str(getattr(X, "dtype", "")) == "object" and getattr(X, "ndim", 0) == 1:  # an array, or a Series of pandas
+        return len(X) > 0 and all(_is_sequence(item) for item in X)
     if not isinstance(X, (list, tuple)) or not X or not all(_is_sequence(item) for item in X):
         return False
-    return any(isinstance(item, np.ndarray) or hasattr(item, "columns") for item in X) or len({len(x) for x in X}) > 1
+    return not all(isinstance(item, (list, tuple)) for item in X) or len({len(item) for item in X}) > 1
 
 
 def _is_sequence(item: Any) -> bool:

@@ -541,3 +541,30 @@ def test_times_do_not_count_if_those_of_fit_had_none():
 def test_rows_without_times_may_follow_a_fit_with_times():
     window = SlidingWindow(2).fit(pd.DataFrame(np.zeros((4, 1))))
     assert_array_equal(window.transform(np.zeros((3, 1))).lengths, [1, 2, 2])
+
+
+def test_an_index_that_counts_the_rows_of_all_groups_is_pointed_out():
+    df = pd.DataFrame({"shop": [0, 1, 2, 3] * 25, "a": np.arange(100.0)})
+    with pytest.warns(UserWarning, match="100% of the steps within a group are gaps|Every window has a single row"):
+        SlidingWindow(5, group="shop").fit(df)
+    mixed = df.assign(shop=np.random.default_rng(0).integers(0, 4, 100))
+    with pytest.warns(UserWarning, match="of the steps within a group are gaps"):
+        SlidingWindow(5, group="shop").fit(mixed)
+    SlidingWindow(5, group="shop").fit(mixed.set_index(mixed.groupby("shop").cumcount()))  # no warning
+
+
+@pytest.mark.parametrize("form", ["table", "array"])
+def test_numbers_that_float32_rounds_away_are_pointed_out(form):
+    column = 1e8 + np.random.default_rng(0).normal(size=100)
+    X = pd.DataFrame({"meter": column}) if form == "table" else column[:, None]
+    with pytest.warns(UserWarning, match="varies by .* around 1e.08, of which float32 loses"):
+        SlidingWindow(3).fit(X)
+    SlidingWindow(3).fit(X - 1e8)  # no warning
+
+
+def test_times_of_arrow_are_times():
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    times = pd.date_range("2024", periods=6, freq="h")[::-1]
+    df = pd.DataFrame({"hour": np.arange(6.0)[::-1]}, index=times)
+    given = SlidingWindow(3).fit_transform(df.set_axis(times.astype("timestamp[ns][pyarrow]")))
+    np.testing.assert_array_equal(np.asarray(given), np.asarray(SlidingWindow(3).fit_transform(df)))

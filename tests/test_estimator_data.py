@@ -1,0 +1,117 @@
+"""The estimators on the data that people bring: few samples, forms of lists, padding, weights, levels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+
+from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences, SlidingWindow
+
+TINY = {"hidden_size": 8, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu"}
+
+
+def test_an_anchor_at_every_step_is_near_the_level_of_the_data():
+    walks = 1_000 + np.random.default_rng(0).normal(size=(80, 21)).cumsum(axis=1)
+    X, y = walks[:, :-1, None], walks[:, 1:]
+    model = RNNRegressor(per_step=True, anchor=0, hidden_size=8, max_epochs=3, random_state=0).fit(X[:60], y[:60])
+    persistence = np.sqrt(np.mean((X[60:, :, 0] - y[60:]) ** 2))
+    assert np.sqrt(np.mean((model.predict(X[60:]) - y[60:]) ** 2)) < 1.1 * persistence
+    mean_change = (y[:60] - X[:60, :, 0]).mean()
+    assert float(model.net_.module_.output_mean) == pytest.approx(mean_change, rel=1e-4)
+
+
+def test_few_samples_are_not_learned_by_heart():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(400, 12)), rng.normal(size=400)  # nothing to learn
+    model = RNNRegressor(random_state=0, device="cpu").fit(X[:350], y[:350])
+    assert model.n_iter_ <= 30
+    assert "valid_loss" in model.history_
+    assert np.sqrt(np.mean((model.predict(X[350:]) - y[350:]) ** 2)) < 1.15 * y[350:].std()
+    assert "valid_loss" not in RNNRegressor(random_state=0, device="cpu", hidden_size=4).fit(X[:299], y[:299]).history_
+
+
+@pytest.mark.parametrize("kind", ["nested lists", "tensors", "Series"])
+def test_lists_of_one_length_are_sequences_as_those_of_several_are(kind):
+    X = np.random.default_rng(0).normal(size=(20, 5, 2))
+    forms = {"nested lists": X.tolist(), "tensors": [torch.tensor(x) for x in X], "Series": pd.Series(list(X))}
+    expected, given = (RNNRegressor(**TINY).fit(data, X[:, -1, 0]) for data in (X, forms[kind]))
+    np.testing.assert_array_equal(given.predict(forms[kind]), expected.predict(X))
+
+
+def test_a_batch_of_one_length_is_read_as_one_of_several():
+    model = RNNRegressor(**TINY).fit([[1.0, 2, 3], [4.0, 5]] * 10, [1, 2] * 10)
+    together = model.predict([[1.0, 2, 3], [4.0, 5]])
+    np.testing.assert_array_equal(model.predict([[1.0, 2, 3]]), together[:1])
+    np.testing.assert_array_equal(model.predict([[4.0, 5], [4.0, 5]]), together[[1, 1]])
+
+
+def test_targets_at_each_step_come_back_where_they_stood():
+    y = np.full((20, 10), np.nan)
+    for row, length in zip(y, [8, 3, 5, 8] * 5, strict=True):
+        first = (10 - length) // 2
+        row[first : first + length] = np.sin(np.arange(length))
+    model = RNNRegressor(per_step=True, **TINY).fit(y[:, :, None], y)
+    predicted = model.predict(y[:, :, None])
+    np.testing.assert_array_equal(np.isnan(predicted), np.isnan(y))
+    np.testing.assert_array_equal(model.predict(y[1:2, :, None]), predicted[1:2])
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"hidden_size": 16}, "hidden_size is 16 and was 4"),
+        ({"cell": "rnn"}, "cell is 'rnn' and was 'gru'"),
+        ({"pooling": "max"}, "pooling is 'max'"),
+        ({"anchor": 0}, "anchor is 0 and was None"),
+        ({"loss": "huber"}, "loss is 'huber'"),
+        ({"loss": "quantile"}, "quantiles is"),
+    ],
+    ids=str,
+)
+def test_a_warm_start_goes_on_with_the_same_net(change, name):
+    X = np.random.default_rng(0).normal(size=(40, 6))
+    model = RNNRegressor(**{**TINY, "hidden_size": 4}, warm_start=True).fit(X, X[:, -1])
+    before = model.predict(X)
+    with pytest.raises(ValueError, match=f"goes on with the net of the last fit, but {name}"):
+        model.set_params(**change).fit(X, X[:, -1])
+    model.set_params(**RNNRegressor(**{**TINY, "hidden_size": 4}).get_params())
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
+def test_rows_of_no_sequence_do_not_matter():
+    values = np.random.default_rng(0).normal(size=(40, 2))
+    sequences = Sequences(values, np.arange(0, 40, 4), np.full(10, 4))
+    y = np.arange(8.0)
+    expected = RNNRegressor(**TINY, categorical_features=[]).fit(sequences[:8], y).predict(sequences[:8])
+    values[35] = np.inf, 2e7
+    beside = Sequences(values, sequences.starts, sequences.lengths)[:8]
+    np.testing.assert_array_equal(RNNRegressor(**TINY).fit(beside, y).predict(beside), expected)
+    codes = Sequences(np.where(values > 1e6, 2e7, values.round()), sequences.starts, sequences.lengths)[:8]
+    RNNRegressor(**TINY, categorical_features=[1]).fit(codes, y)
+
+
+def test_a_validation_table_is_read_as_the_training_table_is():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 4)), columns=list("abcd"))
+    y = X["d"].to_numpy()
+    model = RNNRegressor(**TINY)
+    with pytest.raises(ValueError, match="X_val.*feature names should match"):
+        model.fit(X, y, X_val=X[list("badc")], y_val=y)
+    nullable = X.astype("Float64")
+    np.testing.assert_array_equal(
+        clone(model).fit(nullable, y, X_val=nullable, y_val=y).predict(X), model.fit(X, y, X_val=X, y_val=y).predict(X)
+    )
+    windows = make_pipeline(SlidingWindow(4), RNNRegressor(**TINY))
+    with pytest.raises(ValueError, match="X_val is a table, but X is Sequences"):
+        windows.fit(X, y, rnnregressor__X_val=X, rnnregressor__y_val=y)
+
+
+def test_balanced_classes_count_weights():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 5)), np.repeat([0, 1], 100)
+    options = {"class_weight": "balanced", "max_epochs": 20, "hidden_size": 4, "random_state": 0, "input_noise": 0.0}
+    weighted = RNNClassifier(**options).fit(X, y, sample_weight=np.where(y, 9.0, 1.0))
+    assert weighted.predict_proba(X)[:, 1].mean() == pytest.approx(0.5, abs=0.02)
+    factors = weighted.net_.criterion_.config["class_weights"]
+    assert factors[0] / factors[1] == pytest.approx(9)
