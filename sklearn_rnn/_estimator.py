@@ -51,6 +51,7 @@ class RecurrentEstimator(NetEstimator):
     _parameter_constraints: dict[str, list[Any]]
     _of_the_net = (*NetEstimator._of_the_net, "bidirectional", "nonlinearity", "pooling", "segment_size", "per_step")
     n_steps_in_: int
+    classes_: NDArray
     feature_names_in_: NDArray
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -102,9 +103,12 @@ class RecurrentEstimator(NetEstimator):
         with unchanged_on_error(self):
             self._validate_params()
             resume = self.__sklearn_is_fitted__()
-            if classes is not None and not resume:
+            if classes is not None:
                 with reading("classes", "Pass all classes, all of one type."):
-                    self.classes_ = np.unique(column_or_1d(classes))
+                    classes = np.unique(column_or_1d(classes))
+                    if resume and not np.array_equal(classes, self.classes_):
+                        raise ValueError(f"classes is {classes.tolist()}, but was {self.classes_.tolist()} before")
+                self.classes_ = classes
             knows_targets = resume or classes is not None
             self._train(X, y, sample_weight, (None, None), resume=resume, one_pass=True, knows_targets=knows_targets)
 
@@ -351,7 +355,8 @@ class RecurrentEstimator(NetEstimator):
 
     def _check_X_val(self, X_val: Any, X: Any, sequences: Sequences) -> Sequences:
         X_val = plain_data(X_val, "X_val")
-        if hasattr(X_val, "columns") and not hasattr(X, "columns"):
+        is_table = not (isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) == 3)
+        if hasattr(X_val, "columns") and not is_table:
             raise ValueError(
                 f"X_val is a table, but X is {type(X).__name__}. Pass both in one form; behind SlidingWindow in a "
                 "Pipeline, make Pipeline(..., transform_input=['X_val']) with metadata routing, or pass windows."

@@ -94,12 +94,11 @@ class Frequency:
         return np.where(np.abs(steps - whole) < 0.01, whole, steps)
 
     def _calendar_after(self, last: pd.Timestamp, n_steps: int) -> NDArray:
-        count = 0 if self.unit == OFFSETS else int(self.count)
-        if self.unit == OFFSETS:
-            times = pd.date_range(last, periods=n_steps + 1, freq=self.count)[-n_steps:]
-        elif self.unit == WORKDAYS:
-            times = pd.date_range(last, periods=n_steps + 1, freq=pd.offsets.BusinessDay(count))[-n_steps:]
+        if self.unit in (OFFSETS, WORKDAYS):
+            offset = self.count if self.unit == OFFSETS else pd.offsets.BusinessDay(int(self.count))
+            times = pd.date_range(last, periods=n_steps + 1, freq=offset)[-n_steps:]
         else:
+            count = int(self.count)
             step = {
                 DAYS: lambda i: pd.DateOffset(days=count * i),
                 MONTHS: lambda i: pd.DateOffset(months=count * i),

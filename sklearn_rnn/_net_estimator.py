@@ -36,12 +36,8 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
     device_: str
     _updates = UPDATES
     _epochs = (10, 200)
-    _of_the_net: tuple[str, ...] = (
-        "cell",
-        "hidden_size",
-        "n_layers",
-        "dropout",
-    )  # parameters that training cannot change
+    # The parameters that training cannot change once the net is made.
+    _of_the_net: tuple[str, ...] = ("cell", "hidden_size", "n_layers", "dropout")
 
     def _validate_params(self) -> None:
         check_parameters(self)

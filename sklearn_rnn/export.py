@@ -277,6 +277,7 @@ def add_classes(op: GraphBuilder, estimator: RNNClassifier, logits: str, axes: l
 
 
 def add_forecast(op: GraphBuilder, estimator: RNNForecaster, net: Any, values: str) -> None:
+    estimator._check_is_as_fitted()
     roles, known = estimator._roles, ""
     if roles.n_known:
         known = op.input("known", op.dtype, ["batch", net.horizon, roles.n_known], DESCRIPTIONS["known"])

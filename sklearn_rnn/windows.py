@@ -315,14 +315,18 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         if isinstance(X, pd.DataFrame):
             self._channels = channel_positions(X, self.time, as_names(self.group))
             self._channel_names = [str(X.columns[channel]) for channel in self._channels]
-        table = (
-            X
-            if isinstance(X, pd.DataFrame)
-            else pd.DataFrame(np.asarray(X)[:: len(rows.groups) // CHECKED_AT_ONCE + 1])
-        )
+        self._warn_of_rounding(X)
+
+    def _warn_of_rounding(self, X: Any) -> None:
+        array = None if isinstance(X, pd.DataFrame) else np.asarray(X)
         for channel in self._channels:
-            if channel not in self._categories:
-                warn_of_rounding(table.iloc[:, channel], "float32", "Subtract a constant from it.")
+            if channel in self._categories:
+                continue
+            if array is None:
+                column = X.iloc[:, channel]
+            else:  # no DataFrame of the whole: pandas would copy it
+                column = pd.Series(array[:: len(array) // CHECKED_AT_ONCE + 1, channel], name=channel)
+            warn_of_rounding(column, "float32", "Subtract a constant from it.")
 
     def _read(self, X: Any, *, reset: bool) -> tuple[Rows, Times | None]:
         group = as_names(self.group)

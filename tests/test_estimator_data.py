@@ -107,6 +107,13 @@ def test_a_validation_table_is_read_as_the_training_table_is():
         windows.fit(X, y, rnnregressor__X_val=X, rnnregressor__y_val=y)
 
 
+def test_the_classes_of_a_partial_fit_stay_those_of_the_first():
+    X, y = np.random.default_rng(0).normal(size=(20, 5)), np.array(["n", "p"] * 10)
+    model = RNNClassifier(**TINY).partial_fit(X, y, classes=["p", "n"]).partial_fit(X, y, classes=["n", "p"])
+    with pytest.raises(ValueError, match=r"classes is \['p', 'q'\], but was \['n', 'p'\] before"):
+        model.partial_fit(X, y, classes=["p", "q"])
+
+
 def test_balanced_classes_count_weights():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200, 5)), np.repeat([0, 1], 100)

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sklearn_rnn import RNNForecaster
+from sklearn_rnn import RNNForecaster, load, save, to_onnx
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn.nets import ForecastNet
 
@@ -395,6 +395,9 @@ def test_the_form_of_forecasts_is_that_of_fit(change, message):
     for call in (model.predict, lambda: model.score(df), lambda: model.backtest(df), lambda: model.fit(df)):
         with pytest.raises(ValueError, match=message):
             call()
+    pytest.importorskip("onnx", reason='the extra "onnx" is not installed')
+    with pytest.raises(ValueError, match=message):
+        to_onnx(model)
     model.set_params(warm_start=False).fit(df).predict()
 
 
@@ -422,3 +425,10 @@ def test_a_deviation_that_the_type_cannot_hold_is_pointed_out():
     with pytest.warns(UserWarning, match="Column 'meter' varies by .* around 2e.08, of which float32 loses up to 8"):
         RNNForecaster("meter", 3, **TINY).fit(df)
     RNNForecaster("meter", 3, dtype="float64", **TINY).fit(df)  # no warning
+
+
+def test_a_loaded_model_knows_the_scale_of_errors(tmp_path):
+    pytest.importorskip("skops", reason='the extra "safe" is not installed')
+    model = RNNForecaster("load", 3, **TINY).fit(waves()[:300])
+    save(model, tmp_path / "model.skops")
+    pd.testing.assert_frame_equal(load(tmp_path / "model.skops").backtest(waves()[300:]), model.backtest(waves()[300:]))
