@@ -230,12 +230,18 @@ class BaseForecaster(NetEstimator):
 
     def _season_changes(self, rows: Rows, first_rows: NDArray, last_rows: NDArray) -> NDArray[np.float64]:
         """Mean absolute change over a season up to each group's last row, (n_groups, n_targets), NaN if unknown."""
-        n_groups, n_targets = len(rows.labels), len(self._roles.target)
-        row = np.arange(len(rows.groups))
-        run_start = first_rows[np.searchsorted(first_rows, row, side="right") - 1]
-        used = np.flatnonzero((row - self.season_ >= run_start) & (row <= last_rows[rows.groups]))
-        change = np.abs(rows.values[used, :n_targets] - rows.values[used - self.season_, :n_targets])
-        means = pd.DataFrame(change).groupby(rows.groups[used]).mean().reindex(range(n_groups)).to_numpy(np.float64)
+        means = np.full((len(rows.labels), len(self._roles.target)), np.nan)
+        ends = np.cumsum(rows.sizes())
+        for code, (start, end) in enumerate(
+            zip(ends - rows.sizes(), ends, strict=True)
+        ):  # one after the other: no copy
+            end = min(end, last_rows[code] + 1)
+            same_run = np.searchsorted(first_rows, np.arange(start, end), side="right")
+            same_run = same_run[self.season_ :] == same_run[: -self.season_]
+            values = rows.values[start:end, : means.shape[1]]
+            changes = np.abs(values[self.season_ :] - values[: -self.season_], dtype=np.float64)[same_run]
+            present = ~np.isnan(changes)
+            means[code] = np.where(present, changes, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
         return np.where(means > 0, means, np.nan)
 
     def _check_length(self, rows: Rows) -> None:

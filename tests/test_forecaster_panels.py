@@ -284,10 +284,10 @@ def test_the_calendar_of_coming_rows_is_known_by_itself():
 def test_future_rows_at_fractions_are_found_though_these_are_rounded(step):
     times = np.arange(105) * step
     df = pd.DataFrame({"y": np.sin(times), "k": 1.0}, index=times)
-    model = RNNForecaster("y", 5, known="k", **TINY).fit(df[:100])
-    np.testing.assert_allclose(model.predict(future=df[["k"]][100:]).index, times[100:])
+    model = RNNForecaster("y", 5, known="k", **TINY).fit(df.iloc[:100])
+    np.testing.assert_allclose(model.predict(future=df[["k"]].iloc[100:]).index, times[100:])
     with pytest.raises(ValueError, match="future has no row at"):
-        model.predict(future=df[["k"]][100:].set_axis(times[100:] + 0.3 * step))
+        model.predict(future=df[["k"]].iloc[100:].set_axis(times[100:] + 0.3 * step))
 
 
 def test_the_calendar_is_that_of_the_zone_of_fit():
