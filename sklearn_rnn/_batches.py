@@ -47,11 +47,11 @@ class SequenceDataset(torch.utils.data.Dataset):
         device: str = "cpu",
         beside: SequenceDataset | None = None,
     ) -> None:
-        self.device, self.rows = device, sequences.values
-        if beside is not None and beside.rows is self.rows:
+        self.device, self.source = device, sequences.values
+        if beside is not None and beside.source is self.source:
             self.values = beside.values
         else:
-            self.values = _as_tensor(self.rows)
+            self.values = _as_tensor(self.source)
             if has_room(device, self.values.nbytes):
                 self.values = self.values.to(device)
         self.starts = torch.from_numpy(np.ascontiguousarray(sequences.starts))

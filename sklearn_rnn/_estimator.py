@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
 from sklearn_rnn._parameters import check_shared_parameters
 from sklearn_rnn._prediction import predict_net
 from sklearn_rnn._statistics import channel_statistics, check_units
-from sklearn_rnn._targets import with_values
+from sklearn_rnn._targets import in_form, with_values
 from sklearn_rnn._training import fit_net, is_random
 from sklearn_rnn._validation import (
     channel_positions,
@@ -37,7 +38,7 @@ from sklearn_rnn._validation import (
     used_codes,
 )
 from sklearn_rnn.nets import RecurrentNet
-from sklearn_rnn.sequences import Sequences, as_sequences, is_ragged
+from sklearn_rnn.sequences import Sequences, as_sequences, is_ragged, is_table
 
 FORMS = (
     "Pass Sequences, numbers of shape (n_samples, n_steps * n_channels) or (n_samples, n_steps, n_channels), or a list "
@@ -52,6 +53,7 @@ class RecurrentEstimator(NetEstimator):
     _of_the_net = (*NetEstimator._of_the_net, "bidirectional", "nonlinearity", "pooling", "segment_size", "per_step")
     n_steps_in_: int
     classes_: NDArray
+    _y_form: str
     feature_names_in_: NDArray
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -107,7 +109,9 @@ class RecurrentEstimator(NetEstimator):
                 with reading("classes", "Pass all classes, all of one type."):
                     classes = np.unique(column_or_1d(classes))
                     if resume and not np.array_equal(classes, self.classes_):
-                        raise ValueError(f"classes is {classes.tolist()}, but was {self.classes_.tolist()} before")
+                        raise ValueError(
+                            f"classes is {classes.tolist()}, but was {self.classes_.tolist()} before. Pass the same."
+                        )
                 self.classes_ = classes
             knows_targets = resume or classes is not None
             self._train(X, y, sample_weight, (None, None), resume=resume, one_pass=True, knows_targets=knows_targets)
@@ -162,7 +166,7 @@ class RecurrentEstimator(NetEstimator):
                     criterion,
                     train,
                     valid,
-                    settings,
+                    settings=settings,
                     seed=seed,
                     optimizer_state=optimizer_state,
                     observers=[] if task is None else [task],
@@ -230,18 +234,22 @@ class RecurrentEstimator(NetEstimator):
     def _predict_outputs(self, X: Any) -> Any:
         """Outputs of the net in the units of y, float64: (n_samples, n_outputs) or what predict_net says."""
         check_is_fitted(self)
-        sequences = self._check_X(X, self._net_dtype, reset=False)
+        return self._outputs_of(self._check_X(X, self._net_dtype, reset=False))
+
+    def _outputs_of(self, sequences: Sequences) -> Any:
         module = self.net_.module_
         with limited_threads(self.n_threads, module.recurrent, self.device_):
             return predict_net(module, sequences, self.device_)
 
-    def _place_of_steps(self, X: Any) -> tuple[int, NDArray[np.int64]] | None:
-        """How many steps wide a dense X is and where in it each sequence begins; None for other forms of X."""
-        if isinstance(X, Sequences) or is_ragged(X):
-            return None
+    def _predict_steps(self, X: Any, predict: Callable[[NDArray[np.float64]], NDArray]) -> Any:
+        """Predictions from the outputs of each step, in the form of y; for a dense X where its steps stand."""
+        check_is_fitted(self)
         sequences = self._check_X(X, self._net_dtype, reset=False)
-        width = len(sequences.values) // len(sequences)
-        return width, sequences.starts - width * np.arange(len(sequences))
+        outputs, place = self._outputs_of(sequences), None
+        if not (isinstance(X, Sequences) or is_ragged(X)):
+            width = len(sequences.values) // len(sequences)
+            place = width, sequences.starts - width * np.arange(len(sequences))
+        return in_form(predict(outputs.values), outputs, self._y_form, place)
 
     # What the subclasses say ------------------------------------------------------------------------------------------
 
@@ -272,11 +280,9 @@ class RecurrentEstimator(NetEstimator):
             return self._read_X(X, dtype, reset)
 
     def _read_X(self, X: Any, dtype: str, reset: bool) -> Sequences:
-        if isinstance(X, (list, tuple)) and not X:
-            raise ValueError("X is empty. Pass at least one sequence.")
-        if isinstance(X, (list, tuple)) and not is_ragged(X) and self._is_list_of_sequences(X, reset):
-            X = np.asarray(X)[:, :, None] if np.ndim(X) == 2 else np.asarray(X)
-        if isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) == 3:
+        if isinstance(X, (list, tuple)) and not is_ragged(X):
+            X = self._read_lists(X, reset)
+        if not is_table(X):
             sequences = as_sequences(X, dtype=dtype)
             self._check_channels(sequences, reset)
             check_finite(sequences, "X")
@@ -293,12 +299,14 @@ class RecurrentEstimator(NetEstimator):
             self._check_net_channels(sequences)
         return sequences
 
-    def _is_list_of_sequences(self, X: list | tuple, reset: bool) -> bool:
-        """Whether lists of one length are sequences: lists of steps, or of numbers where such were learned from."""
-        if np.ndim(X) != 2 or reset:
-            return np.ndim(X) == 3
-        n_channels = self.net_.module_.config["n_channels"]
-        return self.n_features_in_ == n_channels == 1
+    def _read_lists(self, X: list | tuple, reset: bool) -> Any:
+        """Lists of one length, as an array if they are sequences: of steps, or of numbers if fit had such."""
+        if not X:
+            raise ValueError("X is empty. Pass at least one sequence.")
+        array = np.asarray(X)
+        if array.ndim == 2 and not reset and self.n_features_in_ == self.net_.module_.config["n_channels"] == 1:
+            return array[:, :, None]
+        return array if array.ndim == 3 else X
 
     def _check_channels(self, sequences: Sequences, reset: bool) -> None:
         names = sequences.channel_names
@@ -355,8 +363,7 @@ class RecurrentEstimator(NetEstimator):
 
     def _check_X_val(self, X_val: Any, X: Any, sequences: Sequences) -> Sequences:
         X_val = plain_data(X_val, "X_val")
-        is_table = not (isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) == 3)
-        if hasattr(X_val, "columns") and not is_table:
+        if hasattr(X_val, "columns") and not is_table(X):
             raise ValueError(
                 f"X_val is a table, but X is {type(X).__name__}. Pass both in one form; behind SlidingWindow in a "
                 "Pipeline, make Pipeline(..., transform_input=['X_val']) with metadata routing, or pass windows."

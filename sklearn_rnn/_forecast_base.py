@@ -1,4 +1,4 @@
-"""What stands behind RNNForecaster: reading tables, sizes, training, forecasts of windows, memory of the last rows."""
+"""What stands behind RNNForecaster: parameters, sizes, training, forecasts of windows."""
 
 from __future__ import annotations
 
@@ -25,36 +25,22 @@ from sklearn_rnn._forecast_data import (
     windows_before,
     with_a_target,
 )
+from sklearn_rnn._forecast_history import HistoryForecaster
 from sklearn_rnn._forecast_tables import all_quantiles
-from sklearn_rnn._frequency import Frequency, find_frequency
+from sklearn_rnn._frequency import find_frequency
 from sklearn_rnn._losses import Criterion
-from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
+from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._panel import (
     CALENDAR,
-    Roles,
     bounds_of_runs,
-    check_columns,
     check_kind,
     check_same_roles,
     check_static,
-    find_roles,
-    frame_of_array,
-    read_history,
     sort_rows,
 )
 from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._prediction import predict_forecasts
-from sklearn_rnn._rows import (
-    Rows,
-    as_names,
-    as_pandas,
-    earlier_rows,
-    joined,
-    last_rows_of_groups,
-    other_rows,
-    spacings,
-    warn_of_rounding,
-)
+from sklearn_rnn._rows import Rows, as_names, spacings, warn_of_rounding
 from sklearn_rnn._statistics import channel_statistics, check_units
 from sklearn_rnn._training import fit_net, is_random
 from sklearn_rnn.nets import ForecastNet
@@ -64,17 +50,13 @@ SEGMENTS = 14  # of a window
 LARGEST_VALIDATION = 8_192  # windows
 
 
-class BaseForecaster(NetEstimator):
+class BaseForecaster(HistoryForecaster):
     """The mechanics of :class:`~sklearn_rnn.RNNForecaster`, whose parameters it reads."""
-
-    _roles: Roles
-    n_steps_: int
-    season_: int
 
     _updates = 640
     _epochs = (4, 100)
 
-    # Reading ----------------------------------------------------------------------------------------------------------
+    # Parameters -------------------------------------------------------------------------------------------------------
 
     def _check_parameters(self) -> None:
         check_net_and_training(self)
@@ -90,96 +72,6 @@ class BaseForecaster(NetEstimator):
                 raise ValueError(f"quantiles is {self.quantiles!r}, but each may occur once.")
         if self.conformal and self.quantiles is None:
             raise ValueError("conformal=True shifts quantiles, but quantiles is None. Set it, say to (0.1, 0.9).")
-
-    def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
-        """X as a DataFrame; whether its index may be one of times is learned or checked."""
-        with reading("X", "Pass a DataFrame or a 2-D array."):
-            X = X.to_frame() if isinstance(X, pd.Series) else as_pandas(X)
-            has_index = isinstance(X, pd.DataFrame)
-            X = X if has_index else frame_of_array(X)
-            check_columns(X.columns, "X")
-        if reset:
-            self._has_index = has_index
-            self.n_features_in_ = X.shape[1]
-            self.__dict__.pop("feature_names_in_", None)
-            if has_index and all(isinstance(name, str) for name in X.columns):
-                self.feature_names_in_ = np.asarray(X.columns, dtype=object)
-        elif has_index != self._has_index:
-            given, fitted = ("a DataFrame", "an array") if has_index else ("an array", "a DataFrame")
-            raise ValueError(f"X is {given}, but the model was fitted with {fitted}. Pass {fitted}.")
-        return X
-
-    def _find_roles(self, frame: pd.DataFrame) -> Roles:
-        return find_roles(
-            frame,
-            target=as_names(self.target),
-            time=self.time,
-            group=as_names(self.group),
-            known=as_names(self.known),
-            static=as_names(self.static),
-            calendar=[str(name) for name in as_names(self.calendar)],
-        )
-
-    def _read(self, frame: pd.DataFrame, dtype: str, zone: str | None) -> tuple[Rows, Any, Any]:
-        """Unsorted rows with the columns of the model; ValueError names what lacks."""
-        absent = [name for name in self._roles.needed if name not in frame.columns]
-        if absent:
-            raise ValueError(
-                f"The data have no column {', '.join(map(repr, absent))}, which the model was fitted with. Pass the "
-                "columns of fit."
-            )
-        if len(frame) == 0:
-            raise ValueError("The data have no rows. Pass at least one.")
-        return read_history(frame, self._roles, dtype, row_times=self._has_index, zone=zone)
-
-    def _read_new(self, frame: pd.DataFrame, *, follow: bool) -> tuple[Rows, NDArray[np.int64]]:
-        """Sorted rows with their remembered history before them, and for each group its first new row.
-
-        Rows without times are taken to follow the remembered ones if `follow`, otherwise to stand for themselves.
-        """
-        rows, times, _ = self._read(frame, self._net_dtype, self._frequency.zone)
-        check_kind(times, self._frequency, "the data")
-        n_new = rows.sizes()
-        if times is not None or follow:
-            rows = joined(earlier_rows(self._remembered, rows), rows)
-        rows = sort_rows(rows, self._frequency.kind)
-        check_static(rows, self._roles)
-        return rows, np.cumsum(rows.sizes()) - n_new
-
-    def _read_beside(self, frame: pd.DataFrame) -> Rows:
-        """Sorted rows of a table with the remembered ones of its groups, but for those at the same times."""
-        rows, times, _ = self._read(frame, self._net_dtype, self._frequency.zone)
-        check_kind(times, self._frequency, "the data")
-        rows = sort_rows(joined(other_rows(self._remembered, rows), rows), self._frequency.kind)
-        check_static(rows, self._roles)
-        return rows
-
-    def _rows_up_to(self, X: Any) -> Rows:
-        """The sorted rows that a forecast follows: those remembered, or X with those before it."""
-        if X is None:
-            return self._remembered
-        return self._read_new(self._as_frame(X, reset=False), follow=False)[0]
-
-    @property
-    def _remembered(self) -> Rows:
-        return Rows(self._last_values, self._last_groups, self._last_labels, self._last_times)
-
-    def _remember(self, rows: Rows) -> None:
-        """Keep the last rows of each group of the sorted rows, as plain arrays."""
-        last = last_rows_of_groups(rows, None, max(self.n_steps_, self.season_))
-        self._last_values, self._last_groups, self._last_times = last.values, last.groups, last.times
-        self._last_labels = last.labels
-
-    def _append(self, rows: Rows) -> None:
-        """Remember sorted rows beside those of the groups that they do not have."""
-        present = set(rows.labels)
-        others = [code for code, label in enumerate(self._last_labels) if label not in present]
-        kept = self._remembered.take(np.flatnonzero(np.isin(self._last_groups, others)))
-        labels = [*rows.labels, *(self._last_labels[code] for code in others)]
-        codes = {code: len(rows.labels) + i for i, code in enumerate(others)}
-        groups = np.array([codes[code] for code in kept.groups], dtype=np.int64)
-        both = joined(Rows(kept.values, groups, labels, kept.times), Rows(rows.values, rows.groups, labels, rows.times))
-        self._remember(sort_rows(both, self._frequency.kind))
 
     def _check_is_as_fitted(self) -> None:
         """NotFittedError before `fit`; ValueError if the form of forecasts was changed by set_params since."""
@@ -208,14 +100,14 @@ class BaseForecaster(NetEstimator):
         rows = sort_rows(rows, None if times is None else times.kind)
         check_static(rows, self._roles)
         self._check_length(rows)
-        for name in (*self._roles.target, *self._roles.past, *self._roles.known, *self._roles.static):
-            if name not in self._roles.categories:
-                warn_of_rounding(frame[name], self.dtype, "Subtract a constant from it, or set dtype='float64'.")
+        others = {self._roles.time, *self._roles.group, *self._roles.categories}
+        numeric = [position for position, name in enumerate(frame.columns) if name not in others]
+        warn_of_rounding(frame, numeric, self.dtype, "Subtract a constant from it, or set dtype='float64'.")
         if resume:
             check_kind(times, self._frequency, "the data")
             return rows
         steps = np.empty(0) if times is None else spacings(rows, None)
-        self._frequency: Frequency = find_frequency(times, steps, original)
+        self._frequency = find_frequency(times, steps, original)
         self.season_ = self._frequency.season
         longest = int(rows.sizes().max())
         self.segment_size_ = self._frequency.segment_size if self.segment_size == "auto" else int(self.segment_size)
@@ -232,10 +124,8 @@ class BaseForecaster(NetEstimator):
         """Mean absolute change over a season up to each group's last row, (n_groups, n_targets), NaN if unknown."""
         means = np.full((len(rows.labels), len(self._roles.target)), np.nan)
         ends = np.cumsum(rows.sizes())
-        for code, (start, end) in enumerate(
-            zip(ends - rows.sizes(), ends, strict=True)
-        ):  # one after the other: no copy
-            end = min(end, last_rows[code] + 1)
+        for code, start in enumerate(ends - rows.sizes()):  # one after the other, so that no table is copied whole
+            end = min(ends[code], last_rows[code] + 1)
             same_run = np.searchsorted(first_rows, np.arange(start, end), side="right")
             same_run = same_run[self.season_ :] == same_run[: -self.season_]
             values = rows.values[start:end, : means.shape[1]]
@@ -285,7 +175,14 @@ class BaseForecaster(NetEstimator):
             task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
             with limited_threads(self.n_threads, module.recurrent, device):
                 net, best = fit_net(
-                    module, criterion, data, held_out, settings, seed=seed, optimizer_state=state, observers=[task]
+                    module,
+                    criterion,
+                    data,
+                    held_out,
+                    settings=settings,
+                    seed=seed,
+                    optimizer_state=state,
+                    observers=[task],
                 )
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)

@@ -164,9 +164,12 @@ def find_frequency(times: Times | None, spacings: NDArray, original: pd.Index | 
         return Frequency(NUMBERS, step, times.kind, max_gap=step, name=name)
     if times.dates is None:
         return Frequency(EVEN, step, times.kind, str(getattr(original, "dtype", "")), max_gap=gap, name=name)
-    if offset is not None:
-        gap = spacings.max().item()
-    unit, count = (OFFSETS, offset) if offset is not None else _calendar_unit(times, spacings, gap)
+    unit: str
+    count: Any
+    if offset is None:
+        unit, count = _calendar_unit(times, spacings, gap)
+    else:
+        unit, count, gap = OFFSETS, offset, spacings.max().item()
     zone = None if times.dates.tz is None else str(times.dates.tz)
     dtype = getattr(original, "dtype", None)
     period = str(dtype).removeprefix("period[").removesuffix("]") if isinstance(dtype, pd.PeriodDtype) else None

@@ -90,12 +90,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         """
         old, dtype = self.net_, getattr(torch, self.dtype)
         for name in self._of_the_net:
-            before = old.criterion_.config["kind"] if name == "loss" else old.module_.config[name]
-            if getattr(self, name) != before:
-                raise ValueError(
-                    f"Training goes on with the net of the last fit, but {name} is {getattr(self, name)!r} and was "
-                    f"{before!r} there. Set it back; or let fit begin anew, with warm_start=False."
-                )
+            check_goes_on(name, getattr(self, name), old.module_.config[name])
         module, criterion = copy.deepcopy((old.module_, old.criterion_))
         return module.to(dtype), criterion.to(dtype), copy.deepcopy(old.optimizer_.state_dict()["state"])
 
@@ -163,6 +158,15 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         if net is not None:
             state["_frozen_net"] = freeze_net(net)
         return state
+
+
+def check_goes_on(name: str, now: Any, before: Any) -> None:
+    """ValueError if a parameter is not what it was when the net was made that training is to go on with."""
+    if now != before:
+        raise ValueError(
+            f"Training goes on with the net of the last fit, but {name} is {now!r} and was {before!r} there. Set it "
+            "back; or let fit begin anew, with warm_start=False."
+        )
 
 
 def automatic_batch_size(n_samples: int) -> int:

@@ -348,10 +348,10 @@ def _values_of(column: pd.Series) -> list:
 
 def _read_column(column: pd.Series, categories: list | None) -> NDArray:
     """The numbers of a column, or the codes of its categories: -1 for one that fit has not seen."""
-    if column.dtype == object and column.map(lambda value: isinstance(value, bool)).all():
-        column = column.astype(bool)  # as fit may have had it
     if categories is not None:
         return pd.Index(categories, dtype=object).get_indexer(pd.Index(column.astype(object), dtype=object))
+    if column.dtype == object and column.map(lambda value: isinstance(value, bool)).all():
+        column = column.astype(bool)
     if _is_categorical(column):
         raise ValueError(f"Column {column.name!r} is {column.dtype}, but it was numbers in fit. Pass numbers.")
     return column.to_numpy(np.float64, na_value=np.nan)

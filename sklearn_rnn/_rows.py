@@ -83,8 +83,7 @@ def earlier_rows(context: Rows, rows: Rows) -> Rows:
         first = np.full(len(rows.labels), rows.times.max())
         np.minimum.at(first, rows.groups, rows.times)
         earlier &= context.times < first[codes]
-    kept = context.take(np.flatnonzero(earlier))
-    return Rows(kept.values, codes[earlier], rows.labels, None if rows.times is None else kept.times)
+    return _chosen(context, rows, codes, earlier)
 
 
 def other_rows(context: Rows, rows: Rows) -> Rows:
@@ -94,14 +93,19 @@ def other_rows(context: Rows, rows: Rows) -> Rows:
     if rows.times is not None and context.times is not None:
         new = pd.MultiIndex.from_arrays([rows.groups, rows.times])
         kept &= ~pd.MultiIndex.from_arrays([codes, context.times]).isin(new)
-    chosen = context.take(np.flatnonzero(kept))
-    return Rows(chosen.values, codes[kept], rows.labels, None if rows.times is None else chosen.times)
+    return _chosen(context, rows, codes, kept)
 
 
 def _codes_among(rows: Rows, context: Rows) -> NDArray[np.int64]:
     """For each remembered row its group's code among the new rows, -1 if they lack it."""
     code_of = {label: code for code, label in enumerate(rows.labels)}
     return np.array([code_of.get(label, -1) for label in context.labels])[context.groups]
+
+
+def _chosen(context: Rows, rows: Rows, codes: NDArray, chosen: NDArray) -> Rows:
+    """Some of the remembered rows, with the codes and labels of the new rows' groups."""
+    some = context.take(np.flatnonzero(chosen))
+    return Rows(some.values, codes[chosen], rows.labels, None if rows.times is None else some.times)
 
 
 def without_gap_before(rows: Rows, context: Rows, max_gap: float) -> Rows:
@@ -239,12 +243,18 @@ def check_no_duplicate(rows: Rows, order: NDArray | None, kind: str | None) -> N
     )
 
 
-def warn_of_rounding(column: pd.Series, dtype: str, advice: str) -> None:
-    """Tell where numbers vary little around a large one, so that the type of the rows keeps little of it."""
-    if str(column.dtype) == dtype or dtype == "float64":
-        return
-    some = column.iloc[:: len(column) // CHECKED_AT_ONCE + 1]
-    numbers = some.to_numpy(np.float64, na_value=np.nan)
+def warn_of_rounding(X: pd.DataFrame | NDArray, columns: Sequence[int], dtype: str, advice: str) -> None:
+    """Tell of columns that vary little around a large number, so that rows of this type keep little of it."""
+    rows = slice(None, None, len(X) // CHECKED_AT_ONCE + 1)
+    for position in columns:
+        # No DataFrame of a whole array: pandas would copy it.
+        column = X.iloc[rows, position] if isinstance(X, pd.DataFrame) else pd.Series(X[rows, position], name=position)
+        if str(column.dtype) != dtype and dtype != "float64":
+            _warn_of_rounding_in(column, dtype, advice)
+
+
+def _warn_of_rounding_in(column: pd.Series, dtype: str, advice: str) -> None:
+    numbers = column.to_numpy(np.float64, na_value=np.nan)
     if np.isnan(numbers).all():
         return
     with np.errstate(all="ignore"):

@@ -83,14 +83,11 @@ def first_infinite(sequences: Sequences) -> int | None:
 
 
 def _used_chunks(sequences: Sequences, counts: NDArray) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Rows in float64 and how often each counts, where any does."""
+    """Rows in float64 that count, and how often each does."""
     for chunk in _chunks(sequences):
-        share = counts[chunk].astype(np.float64)
-        if share.all():
-            yield sequences.values[chunk].astype(np.float64), share
-        elif share.any():  # of the others nothing is known: they may be infinite
-            used = share > 0
-            yield sequences.values[chunk][used].astype(np.float64), share[used]
+        used = counts[chunk] > 0  # of the others nothing is known: they may be infinite
+        if used.any():
+            yield sequences.values[chunk][used].astype(np.float64), counts[chunk][used].astype(np.float64)
 
 
 def _chunks(sequences: Sequences) -> Iterator[slice]:

@@ -22,6 +22,7 @@ DAY = 24 * HOUR
 CALENDARS = [(28, 31), (89, 92), (365, 366)]
 # Business days: a weekend and the holidays around it do not interrupt them.
 BUSINESS_DAYS, WEEKEND = 5, 3
+LARGEST_SHARE_OF_GAPS = 0.1  # between the rows of a group that are taken for followers
 
 
 @dataclass(frozen=True)
@@ -231,3 +232,16 @@ def _warn_that_every_row_is_alone(smallest: int) -> None:
         f"more than 1 apart are a gap. Set max_gap={smallest} if that is one step, or name the time column "
         "with time= if the index counts the rows of several groups.",
     )
+
+
+def warn_of_counted_groups(spacings: NDArray) -> None:
+    """Tell where an index of integers, which counts the rows of all groups, cuts the windows of each."""
+    if spacings.size == 0 or spacings.min() > 1:  # default_max_gap warns of that
+        return
+    share_of_gaps = (spacings > 1).mean()
+    if share_of_gaps > LARGEST_SHARE_OF_GAPS:
+        warn(
+            f"The index of X is of integers and counts as times: {share_of_gaps:.0%} of the steps within a group are "
+            "gaps, at which windows end. If the rows of a group follow each other, count them for each group, for "
+            "example X.index = X.groupby(group).cumcount(); or name the column of times with time=.",
+        )

@@ -8,7 +8,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
-from typing import Any, Protocol
+from functools import wraps
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from skorch import NeuralNet
@@ -31,6 +32,7 @@ from sklearn_rnn.nets.pooling import valid_steps
 
 NETS: dict[str, type[nn.Module]] = {net.__name__: net for net in (RecurrentNet, ForecastNet)}
 DIVERGED = "Lower learning_rate, set or lower gradient_clip, or look for extreme values in X and y."
+FitFunction = TypeVar("FitFunction", bound=Callable[..., Any])
 _FUSED_OPTIMIZERS = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 
 
@@ -206,18 +208,54 @@ class Tell(Callback):
         self.observers = ()  # they know the training data, which the net outlives
 
 
+def _halving_batches(fit: FitFunction) -> FitFunction:
+    """Decorator: where a GPU's memory is too small for the batches, begin anew with half ones, once."""
+
+    @wraps(fit)
+    def fit_or_halve(
+        module: nn.Module, *data: Any, settings: TrainingSettings, optimizer_state: dict | None = None, **options: Any
+    ) -> Any:
+        start = copy.deepcopy((module.state_dict(), optimizer_state))
+        try:
+            return fit(module, *data, settings=settings, optimizer_state=optimizer_state, **options)
+        except torch.cuda.OutOfMemoryError:
+            if settings.batch_size == 1 or settings.checkpoint is not None or n_processes() > 1:
+                raise _out_of_memory(settings) from None
+        half = replace(settings, batch_size=settings.batch_size // 2)
+        warn(
+            f"The memory of {settings.device} is too small for batches of {settings.batch_size} sequences. Training "
+            f"begins anew with batch_size={half.batch_size}; set it, or a smaller hidden_size, to save the attempt."
+        )
+        module.load_state_dict(start[0])
+        torch.cuda.empty_cache()
+        try:
+            return fit(module, *data, settings=half, optimizer_state=start[1], **options)
+        except torch.cuda.OutOfMemoryError:
+            raise _out_of_memory(half) from None
+
+    return cast(FitFunction, fit_or_halve)
+
+
+def _out_of_memory(settings: TrainingSettings) -> MemoryError:
+    return MemoryError(
+        f"The memory of {settings.device} is too small for batches of {settings.batch_size} sequences. Lower "
+        "batch_size or hidden_size, pass shorter sequences, or set device='cpu'."
+    )
+
+
+@_halving_batches
 def fit_net(
     module: RecurrentNet | ForecastNet,
     criterion: Criterion,
     train: SequenceDataset,
     valid: SequenceDataset | None,
-    settings: TrainingSettings,
     *,
+    settings: TrainingSettings,
     seed: int,
     optimizer_state: dict | None = None,
     observers: Sequence[Observer] = (),
 ) -> tuple[SequenceNet, int]:
-    """Train the module in place, and show how it goes. Where a GPU's memory is too small, begin anew with half batches.
+    """Train the module in place, and show how it goes.
 
     Returns
     -------
@@ -230,44 +268,6 @@ def fit_net(
     MemoryError
         If half batches are too large as well, or none are tried: a checkpoint or other processes count on whole ones.
     """
-    start = copy.deepcopy((module.state_dict(), optimizer_state))
-    options: dict[str, Any] = {"seed": seed, "observers": observers}
-    try:
-        return _fit_net(module, criterion, train, valid, settings, optimizer_state=optimizer_state, **options)
-    except torch.cuda.OutOfMemoryError:
-        if settings.batch_size == 1 or settings.checkpoint is not None or n_processes() > 1:
-            raise _out_of_memory(settings) from None
-    half = replace(settings, batch_size=settings.batch_size // 2)
-    warn(
-        f"The memory of {settings.device} is too small for batches of {settings.batch_size} sequences. Training begins "
-        f"anew with batch_size={half.batch_size}; set it, or a smaller hidden_size, to save the attempt."
-    )
-    module.load_state_dict(start[0])
-    torch.cuda.empty_cache()
-    try:
-        return _fit_net(module, criterion, train, valid, half, optimizer_state=start[1], **options)
-    except torch.cuda.OutOfMemoryError:
-        raise _out_of_memory(half) from None
-
-
-def _out_of_memory(settings: TrainingSettings) -> MemoryError:
-    return MemoryError(
-        f"The memory of {settings.device} is too small for batches of {settings.batch_size} sequences. Lower "
-        "batch_size or hidden_size, pass shorter sequences, or set device='cpu'."
-    )
-
-
-def _fit_net(
-    module: RecurrentNet | ForecastNet,
-    criterion: Criterion,
-    train: SequenceDataset,
-    valid: SequenceDataset | None,
-    settings: TrainingSettings,
-    *,
-    seed: int,
-    optimizer_state: dict | None,
-    observers: Sequence[Observer],
-) -> tuple[SequenceNet, int]:
     optimizer_state = _start_alike(module, criterion, valid is not None, settings, optimizer_state)
     checkpoint = None
     if settings.checkpoint is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from numbers import Real
 from os import PathLike
 from typing import Any
@@ -216,9 +217,9 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`; with `per_step` in the form of y, a vector for each step.
         """
-        outputs = self._predict_outputs(X)
         if self.per_step:
-            return in_form(softmax(outputs.values, axis=1), outputs, self._y_form, self._place_of_steps(X))
+            return self._predict_steps(X, partial(softmax, axis=1))
+        outputs = self._predict_outputs(X)
         return expit(outputs) if self._is_multilabel else softmax(outputs, axis=1)
 
     def predict(self, X: Any) -> Any:
@@ -234,10 +235,9 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             With `per_step` in the form of y: a class for each step.
         """
-        outputs = self._predict_outputs(X)
         if self.per_step:
-            classes = self.classes_[outputs.values.argmax(axis=1)]
-            return in_form(classes, outputs, self._y_form, self._place_of_steps(X))
+            return self._predict_steps(X, lambda outputs: self.classes_[outputs.argmax(axis=1)])
+        outputs = self._predict_outputs(X)
         if self._is_multilabel:
             return (outputs > 0).astype(int)
         return self.classes_[outputs.argmax(axis=1)]

@@ -26,7 +26,7 @@ from sklearn_rnn._forecast_tables import (
 )
 from sklearn_rnn._panel import rows_after, sort_rows
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
-from sklearn_rnn._rows import joined, last_rows_of_groups
+from sklearn_rnn._rows import joined, last_rows_of_groups, other_rows
 from sklearn_rnn.nets.forecast import NORMALIZATIONS
 
 _SHARED = [
@@ -335,7 +335,8 @@ class RNNForecaster(OriginForecaster):
         self
         """
         self._check_is_as_fitted()
-        self._append(self._read_beside(self._as_frame(X, reset=False)))
+        rows, _ = self._read_new(self._as_frame(X, reset=False), follow=True, history=other_rows)
+        self._append(rows)
         return self
 
     def score(self, X: pd.DataFrame | ArrayLike, y: None = None) -> float:

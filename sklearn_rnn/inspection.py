@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, va
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.sequences import Sequences, as_sequences, is_ragged
+from sklearn_rnn.sequences import Sequences, as_sequences, is_table
 
 MOST_BLOCKS = 12  # of lags, where the user does not say how long they are
 LARGEST_COPY = 2**26  # numbers, a quarter of a GB in float32
@@ -236,7 +236,7 @@ def _reach_last_step(model: Any, X: Any) -> tuple[Any, Sequences]:
     if isinstance(model, Pipeline):
         return _reach_last_step(model.steps[-1][1], model[:-1].transform(X) if len(model) > 1 else X)
     n_channels = getattr(model, "n_channels", None)
-    if n_channels is None and not (isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) == 3):
+    if n_channels is None and is_table(X):
         raise TypeError(
             f"{type(model).__name__} is given a {type(X).__name__}, but channel_importance permutes sequences. Pass "
             "Sequences or a model on them; for tables there is sklearn.inspection.permutation_importance."

@@ -19,10 +19,10 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator, rounded
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
-from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
+from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, check_goes_on
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import channel_statistics, check_units, target_statistics
-from sklearn_rnn._targets import flat_steps, form_of, in_form, read_step_labels, with_values
+from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
 from sklearn_rnn._validation import channel_positions, check_weights, plain_data, random_split, tail_split
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
@@ -86,7 +86,6 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     True
     """
 
-    _of_the_net = (*RecurrentEstimator._of_the_net, "loss")
     _parameter_constraints = {
         **CONSTRAINTS,
         "loss": [StrOptions({*REGRESSION_LOSSES, "quantile"})],
@@ -204,13 +203,12 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             As y was in fit; with `per_step` the form of y: Sequences, list of arrays or array padded with NaN.
         """
-        outputs = self._predict_outputs(X)
-        values = outputs.values if self.per_step else outputs
-        if self._levels is not None:
-            values = values[..., self._levels.index(0.5)]
-        if self._y_is_flat:
-            values = values[:, 0]
-        return in_form(values, outputs, self._y_form, self._place_of_steps(X)) if self.per_step else values
+        return self._predict_steps(X, self._as_y) if self.per_step else self._as_y(self._predict_outputs(X))
+
+    def _as_y(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The medians of outputs (n, n_outputs[, n_quantiles]), 1-D if y was."""
+        values = outputs if self._levels is None else outputs[..., self._levels.index(0.5)]
+        return values[:, 0] if self._y_is_flat else values
 
     @available_if(_predicts_quantiles)
     def predict_quantiles(self, X: Any) -> NDArray[np.float64]:
@@ -262,25 +260,18 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         return self._epochs[0], EPOCHS_FOR_FEW_SAMPLES if few else self._epochs[1]
 
     def _continued(self) -> tuple[Any, Any, dict]:
-        before = self.net_.module_.config["anchor"]
-        if (self.anchor is None) != (before is None):
-            raise ValueError(
-                f"Training goes on with the net of the last fit, but anchor is {self.anchor!r} and was {before!r} "
-                "there. Set it back; or let fit begin anew, with warm_start=False."
-            )
+        module, criterion = self.net_.module_, self.net_.criterion_
+        check_goes_on("quantiles", check_quantiles(self.loss, self.quantiles, self.per_step), self._levels)
+        check_goes_on("loss", self.loss, criterion.config["kind"])
+        if self.anchor is None or module.config["anchor"] is None:  # a name is as good as a position
+            check_goes_on("anchor", self.anchor, module.config["anchor"])
         return super()._continued()
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        levels = check_quantiles(self.loss, self.quantiles, self.per_step)
         if reset:
-            self._levels = levels
-        if levels != self._levels:
-            raise ValueError(
-                f"Training goes on with the net of the last fit, but quantiles is {levels} and was {self._levels} "
-                "there. Set it back; or let fit begin anew, with warm_start=False."
-            )
+            self._levels = check_quantiles(self.loss, self.quantiles, self.per_step)
         y = plain_data(y, "y")
         labels, layout = read_step_labels(y, sequences) if self.per_step else (y, None)
         targets = check_array(labels, ensure_2d=False, dtype=np.float64, input_name="y")

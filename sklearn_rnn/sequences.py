@@ -256,6 +256,11 @@ def as_sequences(X: Any, *, n_channels: int = 1, dtype: DTypeLike = np.float32) 
     return _from_dense(table)
 
 
+def is_table(X: Any) -> bool:
+    """Whether each row of X is one sequence, of which the shape does not tell the channels: an array or DataFrame."""
+    return not (isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) == 3)
+
+
 def is_ragged(X: Any) -> bool:
     """Whether X is a list of sequences: arrays as items, an object array or Series of them, or unequal lists."""
     if str(getattr(X, "dtype", "")) == "object" and getattr(X, "ndim", 0) == 1:  # an array, or a Series of pandas

@@ -18,9 +18,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from sklearn_rnn._callbacks import CallbackSupportMixin, FitTask
-from sklearn_rnn._errors import reading, unchanged_on_error, warn
+from sklearn_rnn._errors import reading, unchanged_on_error
 from sklearn_rnn._rows import (
-    CHECKED_AT_ONCE,
     Rows,
     as_names,
     as_pandas,
@@ -38,11 +37,18 @@ from sklearn_rnn._rows import (
     warn_of_rounding,
     without_gap_before,
 )
-from sklearn_rnn._times import INTEGERS, NUMERIC, Times, default_max_gap, gap_as_number, is_gap, read_max_gap
+from sklearn_rnn._times import (
+    INTEGERS,
+    NUMERIC,
+    Times,
+    default_max_gap,
+    gap_as_number,
+    is_gap,
+    read_max_gap,
+    warn_of_counted_groups,
+)
 from sklearn_rnn._validation import check_parameters, plain_data
 from sklearn_rnn.sequences import Sequences
-
-LARGEST_SHARE_OF_GAPS = 0.1  # between the rows of a group that are taken for followers
 
 
 def window_bounds(
@@ -315,18 +321,9 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         if isinstance(X, pd.DataFrame):
             self._channels = channel_positions(X, self.time, as_names(self.group))
             self._channel_names = [str(X.columns[channel]) for channel in self._channels]
-        self._warn_of_rounding(X)
-
-    def _warn_of_rounding(self, X: Any) -> None:
-        array = None if isinstance(X, pd.DataFrame) else np.asarray(X)
-        for channel in self._channels:
-            if channel in self._categories:
-                continue
-            if array is None:
-                column = X.iloc[:, channel]
-            else:  # no DataFrame of the whole: pandas would copy it
-                column = pd.Series(array[:: len(array) // CHECKED_AT_ONCE + 1, channel], name=channel)
-            warn_of_rounding(column, "float32", "Subtract a constant from it.")
+        numeric = [channel for channel in self._channels if channel not in self._categories]
+        table = X if isinstance(X, pd.DataFrame) else np.asarray(X)
+        warn_of_rounding(table, numeric, "float32", "Subtract a constant from it.")
 
     def _read(self, X: Any, *, reset: bool) -> tuple[Rows, Times | None]:
         group = as_names(self.group)
@@ -358,10 +355,9 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         if times is None:
             return None
         steps = spacings(rows, order)
-        max_gap = default_max_gap(times, steps)
-        if self.time is None and self.group is not None and times.kind == INTEGERS and steps.size and steps.min() == 1:
-            _warn_of_counted_groups((steps > 1).mean())
-        return max_gap
+        if self.time is None and self.group is not None and times.kind == INTEGERS:
+            warn_of_counted_groups(steps)
+        return default_max_gap(times, steps)
 
     def _remember(self, rows: Rows) -> None:
         """Keep rows as plain arrays, which any way of saving the transformer can handle."""
@@ -414,13 +410,3 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _warn_of_counted_groups(share_of_gaps: float) -> None:
-    """Tell where an index of integers, which counts the rows of all groups, cuts the windows of each."""
-    if share_of_gaps > LARGEST_SHARE_OF_GAPS:
-        warn(
-            f"The index of X is of integers and counts as times: {share_of_gaps:.0%} of the steps within a group are "
-            "gaps, at which windows end. If the rows of a group follow each other, count them for each group, for "
-            "example X.index = X.groupby(group).cumcount(); or name the column of times with time=.",
-        )

@@ -24,6 +24,7 @@ FLOORS = {
     "_estimator": 2,
     "_net_estimator": 2,
     "_forecast_base": 2,
+    "_forecast_history": 2,
     "_forecast_origins": 2,
     "_parameters": 2,
     "_onnx": 1,

@@ -545,7 +545,7 @@ def test_rows_without_times_may_follow_a_fit_with_times():
 
 def test_an_index_that_counts_the_rows_of_all_groups_is_pointed_out():
     df = pd.DataFrame({"shop": [0, 1, 2, 3] * 25, "a": np.arange(100.0)})
-    with pytest.warns(UserWarning, match="100% of the steps within a group are gaps|Every window has a single row"):
+    with pytest.warns(UserWarning, match="Every window has a single row"):
         SlidingWindow(5, group="shop").fit(df)
     mixed = df.assign(shop=np.random.default_rng(0).integers(0, 4, 100))
     with pytest.warns(UserWarning, match="of the steps within a group are gaps"):

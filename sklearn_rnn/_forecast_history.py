@@ -1,0 +1,119 @@
+"""How a forecaster reads tables, and the last rows that it remembers of each series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sklearn_rnn._errors import reading
+from sklearn_rnn._frequency import Frequency
+from sklearn_rnn._net_estimator import NetEstimator
+from sklearn_rnn._panel import (
+    Roles,
+    check_columns,
+    check_kind,
+    check_static,
+    find_roles,
+    frame_of_array,
+    read_history,
+    sort_rows,
+)
+from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups
+
+
+class HistoryForecaster(NetEstimator):
+    """The tables of :class:`~sklearn_rnn.RNNForecaster`, which has learned roles of columns, frequency and sizes."""
+
+    _roles: Roles
+    _frequency: Frequency
+    n_steps_: int
+    season_: int
+
+    def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
+        """X as a DataFrame; whether its index may be one of times is learned or checked."""
+        with reading("X", "Pass a DataFrame or a 2-D array."):
+            X = X.to_frame() if isinstance(X, pd.Series) else as_pandas(X)
+            has_index = isinstance(X, pd.DataFrame)
+            X = X if has_index else frame_of_array(X)
+            check_columns(X.columns, "X")
+        if reset:
+            self._has_index = has_index
+            self.n_features_in_ = X.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+            if has_index and all(isinstance(name, str) for name in X.columns):
+                self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        elif has_index != self._has_index:
+            given, fitted = ("a DataFrame", "an array") if has_index else ("an array", "a DataFrame")
+            raise ValueError(f"X is {given}, but the model was fitted with {fitted}. Pass {fitted}.")
+        return X
+
+    def _find_roles(self, frame: pd.DataFrame) -> Roles:
+        return find_roles(
+            frame,
+            target=as_names(self.target),
+            time=self.time,
+            group=as_names(self.group),
+            known=as_names(self.known),
+            static=as_names(self.static),
+            calendar=[str(name) for name in as_names(self.calendar)],
+        )
+
+    def _read(self, frame: pd.DataFrame, dtype: str, zone: str | None) -> tuple[Rows, Any, Any]:
+        """Unsorted rows with the columns of the model; ValueError names what lacks."""
+        absent = [name for name in self._roles.needed if name not in frame.columns]
+        if absent:
+            raise ValueError(
+                f"The data have no column {', '.join(map(repr, absent))}, which the model was fitted with. Pass the "
+                "columns of fit."
+            )
+        if len(frame) == 0:
+            raise ValueError("The data have no rows. Pass at least one.")
+        return read_history(frame, self._roles, dtype, row_times=self._has_index, zone=zone)
+
+    def _read_new(
+        self, frame: pd.DataFrame, *, follow: bool, history: Callable[[Rows, Rows], Rows] = earlier_rows
+    ) -> tuple[Rows, NDArray[np.int64]]:
+        """Sorted rows with those of the remembered ones that `history` says, and for each group its first new row.
+
+        With the earlier ones as history the new rows are the last of each group. Rows without times are taken to follow
+        the remembered ones if `follow`, otherwise to stand for themselves.
+        """
+        rows, times, _ = self._read(frame, self._net_dtype, self._frequency.zone)
+        check_kind(times, self._frequency, "the data")
+        n_new = rows.sizes()
+        if times is not None or follow:
+            rows = joined(history(self._remembered, rows), rows)
+        rows = sort_rows(rows, self._frequency.kind)
+        check_static(rows, self._roles)
+        return rows, np.cumsum(rows.sizes()) - n_new
+
+    def _rows_up_to(self, X: Any) -> Rows:
+        """The sorted rows that a forecast follows: those remembered, or X with those before it."""
+        if X is None:
+            return self._remembered
+        return self._read_new(self._as_frame(X, reset=False), follow=False)[0]
+
+    @property
+    def _remembered(self) -> Rows:
+        return Rows(self._last_values, self._last_groups, self._last_labels, self._last_times)
+
+    def _remember(self, rows: Rows) -> None:
+        """Keep the last rows of each group of the sorted rows, as plain arrays."""
+        last = last_rows_of_groups(rows, None, max(self.n_steps_, self.season_))
+        self._last_values, self._last_groups, self._last_times = last.values, last.groups, last.times
+        self._last_labels = last.labels
+
+    def _append(self, rows: Rows) -> None:
+        """Remember sorted rows beside those of the groups that they do not have."""
+        present = set(rows.labels)
+        others = [code for code, label in enumerate(self._last_labels) if label not in present]
+        kept = self._remembered.take(np.flatnonzero(np.isin(self._last_groups, others)))
+        labels = [*rows.labels, *(self._last_labels[code] for code in others)]
+        codes = {code: len(rows.labels) + i for i, code in enumerate(others)}
+        groups = np.array([codes[code] for code in kept.groups], dtype=np.int64)
+        both = joined(Rows(kept.values, groups, labels, kept.times), Rows(rows.values, rows.groups, labels, rows.times))
+        self._remember(sort_rows(both, self._frequency.kind))
