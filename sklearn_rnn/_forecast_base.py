@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._blend import blend
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import conformal_shifts, with_shifts
 from sklearn_rnn._device import device_for_fit, limited_threads, seeded, torch_threads
@@ -184,6 +185,9 @@ class BaseForecaster(HistoryForecaster):
                     optimizer_state=state,
                     observers=[task],
                 )
+                if self.blend and held_out is not None and stop_early:
+                    blend(module, data, held_out)
+        self.net_share_ = module.share.double().cpu().numpy()
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)
 
@@ -247,6 +251,7 @@ class BaseForecaster(HistoryForecaster):
         mean, scale, missing = channel_statistics(training_rows, n_targets=len(roles.target))
         check_units(mean, scale, "X")
         categories = {roles.position(name): list(map(float, range(len(c)))) for name, c in roles.categories.items()}
+        levels = all_quantiles(self.quantiles)
         module = ForecastNet(
             len(roles.target),
             int(self.horizon),
@@ -266,10 +271,11 @@ class BaseForecaster(HistoryForecaster):
             normalize=self.normalize_,
             segment_size=self.segment_size_,
             shared=bool(self.shared),
-            n_quantiles=len(all_quantiles(self.quantiles)),
+            n_quantiles=len(levels),
+            median=levels.index(0.5) if levels else 0,
         )
         kind = self.loss if self.quantiles is None else "quantile"
-        criterion = Criterion(kind, quantiles=tuple(all_quantiles(self.quantiles)), skip_missing=True)
+        criterion = Criterion(kind, quantiles=tuple(levels), skip_missing=True)
         return module.to(dtype), criterion.to(dtype), None
 
     def _dataset(

@@ -80,6 +80,9 @@ class RNNForecaster(OriginForecaster):
         Quantiles to forecast beside the median, which then is the point forecast. They never cross.
     conformal : bool, default=False
         Whether to shift the quantiles, step by step, so that they cover their share of the held-out rows.
+    blend : bool, default=True
+        Whether to mix the net's forecast with that of a ridge regression on the target's window, where training stops
+        early, in the proportion that fits the held-out rows best, segment by segment of the horizon.
     cell : {"gru", "lstm", "rnn"}, default="gru"
         The recurrent cell.
     hidden_size : int, default=128
@@ -120,6 +123,8 @@ class RNNForecaster(OriginForecaster):
         The normalization in use.
     season_ : int
         Rows of a season by the spacing of the times, 1 if it does not tell: what the seasonal naive forecast repeats.
+    net_share_ : ndarray of shape (horizon,)
+        The net's share in the forecast of each step ahead, see `blend`; 1 if no rows were held out.
     skill_ : dict or None
         Mean absolute error on the held-out rows, in standard deviations of each target, of "model", "persistence" and
         "seasonal_naive", and "skill", by which share the model beats the better of both. None if no rows were held out.
@@ -132,8 +137,9 @@ class RNNForecaster(OriginForecaster):
 
     References
     ----------
-    Lin et al. (2023), SegRNN: segment recurrent neural network for long-term time series forecasting. Romano et al.
-    (2019), Conformalized quantile regression.
+    Lin et al. (2023), SegRNN: segment recurrent neural network for long-term time series forecasting. Lin et al.
+    (2024), SparseTSF: modeling long-term time series forecasting with 1k parameters. Breiman (1996), Stacked
+    regressions. Romano et al. (2019), Conformalized quantile regression.
 
     Examples
     --------
@@ -164,6 +170,7 @@ class RNNForecaster(OriginForecaster):
         "shared": ["boolean"],
         "quantiles": ["array-like", None],
         "conformal": ["boolean"],
+        "blend": ["boolean"],
         "loss": [StrOptions({"squared_error", "absolute_error", "huber"})],
     }
 
@@ -183,6 +190,7 @@ class RNNForecaster(OriginForecaster):
         shared: bool = True,
         quantiles: Sequence[float] | None = None,
         conformal: bool = False,
+        blend: bool = True,
         cell: str = "gru",
         hidden_size: int = 128,
         n_layers: int = 1,
@@ -224,6 +232,7 @@ class RNNForecaster(OriginForecaster):
         self.shared = shared
         self.quantiles = quantiles
         self.conformal = conformal
+        self.blend = blend
         self.cell = cell
         self.hidden_size = hidden_size
         self.n_layers = n_layers

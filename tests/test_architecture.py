@@ -41,6 +41,7 @@ FLOORS = {
     "_targets": 1,
     "_forecast_data": 1,
     "_forecast_tables": 1,
+    "_blend": 1,
     "_panel": 1,
     "_validation": 1,
     "windows": 1,

@@ -342,6 +342,13 @@ def test_quantiles_of_forecasts_are_those_asked_for(options):
     assert model.conformal == (model._shifts is not None)
 
 
+@pytest.mark.parametrize("options", [{}, {"shared": False}, {"quantiles": (0.1, 0.8)}])
+def test_blended_forecasts_are_those_of_predict(options):
+    model = RNNForecaster(["load", "visitors"], HORIZON, **ROLES, **TINY, **options, n_steps=12, segment_size=2)
+    check_forecaster(model.set_params(early_stopping=True, validation_fraction=0.4))
+    assert model.net_share_.min() < 1
+
+
 @pytest.mark.parametrize("normalize", ["scaled", "last", "standard", None])
 def test_missing_values_of_a_window_are_left_out(normalize):
     table, new = PANEL.copy(), NEW.copy()

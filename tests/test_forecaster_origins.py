@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_validate
@@ -70,14 +71,19 @@ def test_scaling_comes_from_training_rows():
     assert states[0] == states[1] == pytest.approx(df["y"][:270].mean(), abs=1e-6)
 
 
-def test_held_out_rows_teach_nothing():
-    """The weights after one epoch are the same whatever the held-out rows are."""
+@pytest.mark.parametrize("blend", [False, True])
+def test_held_out_rows_teach_the_net_nothing(blend):
+    """The weights after one epoch are the same whatever the held-out rows are; a mixture's shares are not."""
     df = series()
     changed = df.copy()
     changed.loc[270:, ["y", "wind"]] = np.random.default_rng(5).normal(size=(30, 2))
-    models = [model_of_days(early_stopping=True, max_epochs=1).fit(table) for table in (df, changed)]
-    recent = df[100:270]
-    pd.testing.assert_frame_equal(models[0].predict(recent), models[1].predict(recent))
+    models = [model_of_days(early_stopping=True, max_epochs=1, blend=blend).fit(table) for table in (df, changed)]
+    states = [model.net_.module_.state_dict() for model in models]
+    of_the_mixture = {"direct.weight", "share"} if blend else set()
+    assert {name for name, value in states[0].items() if not torch.equal(value, states[1][name])} == of_the_mixture
+    if not blend:
+        recent = df[100:270]
+        pd.testing.assert_frame_equal(models[0].predict(recent), models[1].predict(recent))
 
 
 def test_a_fold_is_trained_on_nothing_of_its_test_rows():

@@ -30,11 +30,14 @@ def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, 
     steps = slice_axis(op, steps, 1, 0, net.horizon)  # (batch, horizon, n_series, n_together, quantiles)
     quantiles = [net.n_quantiles] if net.n_quantiles else []
     raw = op.Reshape(steps, [-1, net.horizon, net.n_targets, *quantiles])
+    point = raw
     if net.n_quantiles:
         raw, level, spread = spread_quantiles(op, raw), op.Unsqueeze(level, [3]), op.Unsqueeze(spread, [3])
+        point = op.Gather(raw, net.median, axis=3)
+    straight = op.Mul(point, as_array(net.share - 1)[:, None])
     if net.direct is not None:
-        straight = go_straight(op, net, net.direct, normalised, lengths)
-        raw = op.Add(raw, op.Unsqueeze(straight, [3]) if net.n_quantiles else straight)
+        straight = op.Add(straight, go_straight(op, net, net.direct, normalised, lengths))
+    raw = op.Add(raw, op.Unsqueeze(straight, [3]) if net.n_quantiles else straight)
     return unscale(op, net, op.cast(op.Add(op.Mul(raw, spread), level), np.float64))
 
 

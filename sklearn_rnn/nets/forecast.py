@@ -24,7 +24,8 @@ class ForecastNet(nn.Module):
     and read by the cell; from its last state, one further step for each segment of the horizon gives that segment.
     The input of that step is a sum of learned vectors of the segment's position and of the target, and of maps of the
     known covariates of the segment and of the static columns. No forecast is fed back. A linear map from the normalised
-    targets of the window straight to the horizon is added; it begins at zero, and long horizons gain most by it.
+    targets of the window straight to the horizon is added; it begins at zero, and long horizons gain most by it. After
+    training another linear forecast may be blended in, see :meth:`blend`.
 
     Columns of the input are in the order targets, past covariates, known covariates, static columns.
 
@@ -52,10 +53,13 @@ class ForecastNet(nn.Module):
         Whether each target is a series of its own, read with the same weights, or all are read together.
     n_quantiles : int
         0, or the number of quantiles of each forecast, which never cross.
+    median : int
+        The position of the point forecast among the quantiles.
     """
 
     output_mean: Tensor
     output_scale: Tensor
+    share: Tensor
 
     def __init__(
         self,
@@ -79,11 +83,13 @@ class ForecastNet(nn.Module):
         segment_size: int = 1,
         shared: bool = True,
         n_quantiles: int = 0,
+        median: int = 0,
     ) -> None:
         config = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
         self.config: dict[str, Any] = config
-        self.n_targets, self.horizon, self.n_quantiles = n_targets, horizon, n_quantiles
+        self.n_targets, self.horizon, self.n_steps = n_targets, horizon, n_steps
+        self.n_quantiles, self.median = n_quantiles, median
         self.normalize, self.segment_size = normalize, segment_size
         self.n_series = n_targets if shared else 1  # read apart
         self.n_together = 1 if shared else n_targets
@@ -119,6 +125,7 @@ class ForecastNet(nn.Module):
         self.direct = _map((n_steps or 0) * self.n_together, horizon * self.n_together)
         if self.direct is not None:
             nn.init.zeros_(self.direct.weight)
+        self.register_buffer("share", torch.ones(horizon))
 
     @property
     def width(self) -> int:
@@ -141,19 +148,65 @@ class ForecastNet(nn.Module):
         -------
         Tensor of shape (batch, horizon * n_targets), with quantiles at the end if any
         """
-        targets = (values[:, :, : self.n_targets] - self.output_mean) / self.output_scale
-        level, spread = self._level_and_spread(targets, lengths)  # (batch, 1, n_targets), both
-        normalised = (targets - level) / spread
+        normalised, level, spread = self._normalise(values, lengths)
         states = self._read(normalised, values, lengths)
         queries = self._queries(values, lengths, known)  # (batch * n_series, n_decoded, hidden_size)
         decoded = self.head(self.dropout(self.recurrent.advance(queries, states)))
         raw = self._arrange(decoded)  # (batch, horizon, n_targets[, n_quantiles])
         if self.n_quantiles:
             raw, level, spread = spread_quantiles(raw), level[..., None], spread[..., None]
+        straight = self._others_share(raw)  # (batch, horizon, n_targets)
         if self.direct is not None:
-            straight = self._straight(self.direct, normalised, lengths)  # (batch, horizon, n_targets)
-            raw = raw + (straight[..., None] if self.n_quantiles else straight)
+            straight = straight + self._straight(self.direct.weight, normalised, lengths)
+        raw = raw + (straight[..., None] if self.n_quantiles else straight)
         return (raw * spread + level).flatten(1, 2)
+
+    def point_forecast(self, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
+        """Forecasts, or their medians, in standardised units, (batch, horizon * n_targets)."""
+        forecasts = self(values, lengths, known)
+        return forecasts[..., self.median] if self.n_quantiles else forecasts
+
+    def linear_forecast(self, weight: Tensor, values: Tensor, lengths: Tensor | None) -> Tensor:
+        """What a map with weights in the form of `direct` forecasts alone, in standardised units.
+
+        Returns
+        -------
+        Tensor of shape (batch, horizon * n_targets)
+        """
+        normalised, level, spread = self._normalise(values, lengths)
+        return (self._straight(weight, normalised, lengths) * spread + level).flatten(1, 2)
+
+    def normalised_pairs(self, values: Tensor, lengths: Tensor | None, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Each target's window and what follows it, in its units: (batch * n_targets, n_steps) and (..., horizon).
+
+        A window that is shorter than `n_steps` has zeros in front, and zeros stand for missing values.
+        """
+        normalised, level, spread = self._normalise(values, lengths)
+        following = (targets.unflatten(1, (self.horizon, self.n_targets)) - level) / spread
+        windows = self._newest(normalised, lengths).transpose(1, 2)  # (batch, n_targets, n_steps)
+        return windows.flatten(0, 1), following.transpose(1, 2).flatten(0, 1)
+
+    def direct_weight(self, each: Tensor) -> Tensor:
+        """Weights in the form of `direct`: every target's own window times `each`, (horizon, newest steps)."""
+        n_steps = self.n_steps or 0
+        padded = nn.functional.pad(each * n_steps**0.5, (n_steps - each.shape[1], 0)).contiguous()
+        return torch.kron(padded, torch.eye(self.n_together, dtype=each.dtype))
+
+    def blend(self, weight: Tensor, share: Tensor) -> None:
+        """Leave a share (horizon,) to the forecast so far, and give the rest to :meth:`linear_forecast`'s.
+
+        The distances of quantiles from the point forecast stay.
+        """
+        assert self.direct is not None
+        share = share.to(self.share)
+        self.share *= share
+        rows = share.repeat_interleave(self.n_together)[:, None]
+        self.direct.weight.data = self.direct.weight.data.lerp(weight.to(self.direct.weight), 1 - rows)
+
+    def _others_share(self, raw: Tensor) -> Tensor:
+        """What is taken from the decoded point forecasts for another forecast, (batch, horizon, n_targets)."""
+        point = raw[..., self.median] if self.n_quantiles else raw
+        return point * (self.share - 1)[:, None]
 
     def unscale(self, raw: Tensor) -> Tensor:
         """Forecasts in the units of the targets, (batch, horizon, n_targets[, n_quantiles]), float64 if it can be."""
@@ -161,6 +214,17 @@ class ForecastNet(nn.Module):
         shape = (self.n_targets, 1) if self.n_quantiles else (self.n_targets,)
         mean, scale = self.output_mean.to(dtype).view(shape), self.output_scale.to(dtype).view(shape)
         return raw.unflatten(1, (self.horizon, self.n_targets)).to(dtype) * scale + mean
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """As torch does it, also for models that were saved before forecasts could be blended."""
+        state_dict.setdefault(f"{prefix}share", torch.ones(self.horizon))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _normalise(self, values: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The targets of windows less their level over their spread, (batch, steps, n_targets), and both."""
+        targets = (values[:, :, : self.n_targets] - self.output_mean) / self.output_scale
+        level, spread = self._level_and_spread(targets, lengths)  # (batch, 1, n_targets), both
+        return (targets - level) / spread, level, spread
 
     def _level_and_spread(self, targets: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """What each target's window is normalised by, from its steps that are not missing.
@@ -194,16 +258,20 @@ class ForecastNet(nn.Module):
             mapped = mapped + self.read_covariates(folded).repeat_interleave(self.n_series, dim=0)
         return self.recurrent.last_states(mapped.relu(), segment_lengths)
 
-    def _straight(self, direct: nn.Linear, targets: Tensor, lengths: Tensor | None) -> Tensor:
-        """What the linear map says of the normalised targets of a window, (batch, horizon, n_targets).
+    def _straight(self, weight: Tensor, targets: Tensor, lengths: Tensor | None) -> Tensor:
+        """What a linear map says of the normalised targets of a window, (batch, horizon, n_targets).
 
         Adam moves each weight by about the learning rate, so the sum over a long window would swing: it is scaled down.
         """
-        series = self._apart(torch.nan_to_num(targets, nan=0.0))
-        n_steps = direct.in_features // self.n_together
-        windows, n_windows = fold_segments(series, self._for_each_series(lengths), n_steps)
-        steps = direct(last_step(windows, n_windows)) * n_steps**-0.5  # (batch * n_series, horizon * n_together)
+        windows = self._apart(self._newest(targets, lengths)).flatten(1)
+        steps = nn.functional.linear(windows, weight) * (self.n_steps or 1) ** -0.5
         return steps.view(-1, self.n_series, self.horizon, self.n_together).transpose(1, 2).flatten(2, 3)
+
+    def _newest(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
+        """The newest `n_steps` normalised targets, (batch, n_steps, n_targets), zeros for those that are missing."""
+        n_steps = self.n_steps or 0
+        windows, n_windows = fold_segments(torch.nan_to_num(targets, nan=0.0), lengths, n_steps)
+        return last_step(windows, n_windows).view(len(targets), n_steps, self.n_targets)
 
     def _apart(self, targets: Tensor) -> Tensor:
         """Series that are read apart stand in the batch: (batch * n_series, steps, n_together)."""

@@ -1,0 +1,106 @@
+"""A ridge regression beside the forecaster's net, and how much of each the held-out rows ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sklearn_rnn._device import torch_threads
+from sklearn_rnn._forecast_data import ForecastDataset
+from sklearn_rnn.nets import ForecastNet
+
+PENALTIES = (0.001, 0.01, 0.1, 1.0)  # in units of the mean square of a window's normalised values
+RECENT_SEGMENTS = 4
+LONGEST = 1_024  # steps of a window that the regression reads
+LARGEST = 50_000  # series that it is fitted to, windows times targets
+BATCH = 256
+
+
+@dataclass
+class Moments:
+    """Means of products of normalised windows and of what follows them.
+
+    Parameters
+    ----------
+    windows : Tensor of shape (n_steps, n_steps)
+    following : Tensor of shape (n_steps, horizon)
+        Over the targets that are there.
+    """
+
+    windows: Tensor
+    following: Tensor
+
+
+@torch.no_grad()
+def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset) -> None:
+    """Give the net, segment by segment of the horizon, the share of its forecast that fits the held-out rows best.
+
+    The rest is the forecast of a ridge regression on the target's own window: few weights, which do not overfit where
+    the horizon is long and the net does. Each step of the horizon has its own regression, on the last segments of the
+    window, on the values at the step's own place in each earlier segment (Lin et al. 2024, SparseTSF), and on the
+    window's mean. The shares are those of least squares between 0 and 1 (Breiman 1996, Stacked regressions).
+    """
+    ridge = net.direct_weight(ridge_weights(_moments(net, train), _moments(net, held_out), net.segment_size))
+    ridge = ridge.to(net.output_scale)
+    net.blend(ridge, share_of_net(net, ridge, held_out))
+
+
+def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
+    n_steps = min(net.n_steps or 0, LONGEST)
+    windows = torch.zeros(n_steps, n_steps, dtype=torch.float64)
+    following = torch.zeros(n_steps, net.horizon, dtype=torch.float64)
+    counts = torch.zeros(net.horizon, dtype=torch.float64)
+    n_windows = min(len(data), max(LARGEST // net.n_targets, 1))
+    chosen = torch.linspace(0, len(data) - 1, n_windows, dtype=torch.float64).long()
+    for rows in chosen.split(BATCH):
+        (values, lengths, _), (targets, _) = data.batch(rows)
+        inputs, outputs = net.normalised_pairs(values, lengths, targets)
+        inputs, present = inputs[:, -n_steps:], ~outputs.isnan()
+        windows += (inputs.T @ inputs).cpu()
+        following += (inputs.T @ outputs.nan_to_num(nan=0.0)).cpu()
+        counts += present.sum(dim=0).cpu()
+    return Moments(windows / (n_windows * net.n_targets), following / counts.clamp(min=1))
+
+
+@torch_threads(1)  # the threads of a decomposition would change bits
+def ridge_weights(train: Moments, held_out: Moments, segment_size: int) -> Tensor:
+    """Weights (horizon, n_steps), with the penalty that leaves the smallest squared error on the held-out windows."""
+    solutions = [_solve(train, penalty, segment_size) for penalty in PENALTIES]
+    errors = [
+        ((held_out.windows @ weights - 2 * held_out.following) * weights).sum().item()  # but for a constant
+        for weights in solutions
+    ]
+    return solutions[errors.index(min(errors))].T
+
+
+def _solve(moments: Moments, penalty: float, segment_size: int) -> Tensor:
+    """Weights (n_steps, horizon) of the ridge regressions, the window's mean given back to its steps."""
+    n_steps, horizon = moments.following.shape
+    mean = torch.full((n_steps, 1), 1 / n_steps, dtype=torch.float64)
+    with_mean = torch.cat([torch.eye(n_steps, dtype=torch.float64), mean], dim=1)
+    windows, following = with_mean.T @ moments.windows @ with_mean, with_mean.T @ moments.following
+    penalty *= max(windows.diagonal().mean().item(), 1e-6)
+    before_end = n_steps - torch.arange(n_steps)  # 1 for the newest
+    weights = torch.zeros(n_steps + 1, horizon, dtype=torch.float64)
+    for place in range(min(segment_size, horizon)):
+        read = (before_end <= RECENT_SEGMENTS * segment_size) | ((before_end + place) % segment_size == 0)
+        used = torch.cat([read.nonzero()[:, 0], torch.tensor([n_steps])])
+        matrix = windows[used][:, used] + penalty * torch.eye(len(used), dtype=torch.float64)
+        weights[used, place::segment_size] = torch.linalg.solve(matrix, following[used, place::segment_size])
+    return with_mean @ weights
+
+
+def share_of_net(net: ForecastNet, ridge: Tensor, held_out: ForecastDataset) -> Tensor:
+    """The net's share (horizon,) in the mixture of both forecasts that has the smallest squared error."""
+    sums = torch.zeros(2, net.n_decoded * net.decoded_size, dtype=torch.float64)
+    for rows in torch.arange(len(held_out)).split(BATCH):
+        inputs, (targets, _) = held_out.batch(rows)
+        linear = net.linear_forecast(ridge, *inputs[:2])  # (batch, horizon * n_targets)
+        towards_net, wanted = net.point_forecast(*inputs) - linear, targets - linear
+        products = towards_net * torch.stack([wanted, towards_net]).masked_fill(wanted.isnan(), 0.0)
+        sums[:, : net.horizon] += products.unflatten(2, (net.horizon, net.n_targets)).sum(dim=(1, 3)).cpu()
+    product, square = sums.unflatten(1, (net.n_decoded, net.decoded_size)).sum(dim=2)
+    share = (product / square).nan_to_num(nan=1.0).clamp(0, 1)
+    return share.repeat_interleave(net.decoded_size)[: net.horizon]

@@ -1,0 +1,226 @@
+"""The ridge regression beside RNNForecaster's net: its weights, its share, what becomes of the forecasts."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from sklearn_rnn import RNNForecaster
+from sklearn_rnn import _blend as blending
+from sklearn_rnn._forecast_data import ForecastDataset
+from sklearn_rnn.nets import ForecastNet
+from sklearn_rnn.sequences import Sequences
+
+N_STEPS, HORIZON, SEGMENT = 12, 5, 3
+STOPPING = {"hidden_size": 4, "max_epochs": 1, "early_stopping": True, "random_state": 0, "n_threads": 1}
+
+
+def series(n_rows=300, n_targets=2, seed=0):
+    rng = np.random.default_rng(seed)
+    return (np.sin(np.arange(n_rows) / 2)[:, None] + 0.5 * rng.normal(size=(n_rows, n_targets))).cumsum(0)
+
+
+def make_net(n_targets=2, **options):
+    torch.manual_seed(0)
+    net = ForecastNet(
+        n_targets,
+        HORIZON,
+        mean=[1.0] * n_targets,
+        scale=[2.0] * n_targets,
+        n_steps=N_STEPS,
+        hidden_size=4,
+        segment_size=SEGMENT,
+        **options,
+    )
+    return net.double().eval()
+
+
+def make_data(net, values, n_steps=N_STEPS):
+    starts = np.arange(len(values) - n_steps - HORIZON + 1)
+    windows = Sequences(values, starts, np.full(len(starts), n_steps))
+    return ForecastDataset(windows, HORIZON, net.n_targets, slice(0, 0), net.output_mean, net.output_scale)
+
+
+def pairs(values, n_steps=N_STEPS):
+    """Windows (n, n_steps) and what follows (n, HORIZON), less the last value in units of 2, target after target."""
+    windows = np.lib.stride_tricks.sliding_window_view(values, n_steps + HORIZON, axis=0).reshape(-1, n_steps + HORIZON)
+    windows = (windows - windows[:, n_steps - 1 : n_steps]) / 2
+    return windows[:, :n_steps], windows[:, n_steps:]
+
+
+def direct_ridge(windows, following, penalty):
+    """Weights (HORIZON, n_steps) by scikit-learn, step by step: of newest values, of the same place, of the mean."""
+    n_steps = windows.shape[1]
+    with_mean = np.column_stack([windows, windows.mean(axis=1)])
+    alpha = penalty * np.square(with_mean).mean() * len(windows)
+    weights = np.zeros((HORIZON, n_steps))
+    for step in range(HORIZON):
+        recent = set(range(max(n_steps - blending.RECENT_SEGMENTS * SEGMENT, 0), n_steps))
+        used = sorted(recent | set(range(n_steps - SEGMENT + step % SEGMENT, -1, -SEGMENT)))
+        ridge = Ridge(alpha, fit_intercept=False).fit(with_mean[:, [*used, n_steps]], following[:, step])
+        weights[step, used] = ridge.coef_[:-1]
+        weights[step] += ridge.coef_[-1] / n_steps
+    return weights
+
+
+# The regression -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recent", [1, 4])
+def test_its_weights_are_those_of_scikit_learns_ridge_with_the_best_penalty(monkeypatch, recent):
+    monkeypatch.setattr(blending, "RECENT_SEGMENTS", recent)
+    net, early, late = make_net(), series(seed=1), series(seed=2)
+    moments = [blending._moments(net, make_data(net, values)) for values in (early, late)]
+    candidates = [direct_ridge(*pairs(early), penalty) for penalty in blending.PENALTIES]
+    windows, following = pairs(late)
+    errors = [np.square(windows @ weights.T - following).sum() for weights in candidates]
+    best = candidates[np.argmin(errors)]
+    np.testing.assert_allclose(blending.ridge_weights(*moments, SEGMENT), best, rtol=1e-8, atol=1e-10)
+    assert max(errors) > min(errors) * 1.001  # there is something to choose
+
+
+def test_it_learns_from_the_targets_that_are_there():
+    values = series(n_rows=4_000, n_targets=1)
+    net = make_net(n_targets=1)
+    whole = blending._moments(net, make_data(net, values))
+    holes = values.copy()
+    holes[np.random.default_rng(0).random(len(values)) < 0.02] = np.nan
+    weights, others = (
+        blending.ridge_weights(moments, moments, SEGMENT)
+        for moments in (whole, blending._moments(net, make_data(net, holes)))
+    )
+    assert weights.abs().max() > 0.2
+    assert (weights - others).abs().max() < 0.15 * weights.abs().max()
+
+
+def test_only_the_newest_steps_of_a_very_long_window_are_read(monkeypatch):
+    net, values = make_net(), series()
+    monkeypatch.setattr(blending, "LONGEST", 7)
+    moments = blending._moments(net, make_data(net, values))
+    assert moments.windows.shape == (7, 7)
+    windows, following = pairs(values)
+    np.testing.assert_allclose(moments.following, windows[:, -7:].T @ following / len(windows), atol=1e-12)
+    ridge = net.direct_weight(blending.ridge_weights(moments, moments, SEGMENT))
+    assert (ridge[:, :5] == 0).all()
+    assert (ridge[:, 5:] != 0).any(dim=0).all()
+
+
+def test_a_sample_of_many_windows_is_enough(monkeypatch):
+    net, values = make_net(), series(3_000)
+    monkeypatch.setattr(blending, "LARGEST", 1_000)
+    moments = blending._moments(net, make_data(net, values))
+    windows, following = pairs(values)
+    np.testing.assert_allclose(moments.windows, windows.T @ windows / len(windows), rtol=0.2, atol=0.3)
+
+
+# The mixture ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_its_share_is_that_of_least_squares_by_segment(shared):
+    net, values = make_net(shared=shared), series()
+    data = make_data(net, values)
+    weights = np.random.default_rng(0).normal(size=(HORIZON, N_STEPS)) / 10
+    inputs, (targets, _) = data.batch(torch.arange(len(data)))
+    ours = net(*inputs).detach().numpy().reshape(-1, HORIZON, 2)
+    last = (values[N_STEPS - 1 : -HORIZON, None] - 1) / 2
+    windows = np.lib.stride_tricks.sliding_window_view((values - 1) / 2, N_STEPS, axis=0)[:-HORIZON]
+    linear = np.einsum("hs,nts->nht", weights, windows - last.transpose(0, 2, 1)) + last
+    ridge = net.direct_weight(torch.from_numpy(weights))
+    np.testing.assert_allclose(net.linear_forecast(ridge, *inputs[:2]).view(linear.shape).detach(), linear, atol=1e-10)
+
+    actual = targets.numpy().reshape(-1, HORIZON, 2)
+    with torch.no_grad():
+        share = blending.share_of_net(net, ridge, data).numpy()
+    for segment in (slice(0, 3), slice(3, 5)):
+        difference = (ours - linear)[:, segment].ravel()
+        best = np.linalg.lstsq(difference[:, None], (actual - linear)[:, segment].ravel(), rcond=None)[0][0]
+        np.testing.assert_allclose(share[segment], np.clip(best, 0, 1), atol=1e-10)
+
+    given = torch.tensor([0.25, 0.25, 0.25, 1.0, 1.0], dtype=torch.float64)
+    with torch.no_grad():
+        net.blend(ridge, given)
+    mixed = given.numpy()[:, None] * ours + (1 - given.numpy()[:, None]) * linear
+    np.testing.assert_allclose(net(*inputs).view(mixed.shape).detach(), mixed, atol=1e-10)
+    with torch.no_grad():
+        net.blend(ridge, given)  # as after a warm start
+    again = given.numpy()[:, None] * mixed + (1 - given.numpy()[:, None]) * linear
+    np.testing.assert_allclose(net(*inputs).view(again.shape).detach(), again, atol=1e-10)
+
+
+def test_quantiles_keep_their_distance_from_the_median():
+    net, values = make_net(n_quantiles=3, median=1), series()
+    inputs, _ = make_data(net, values).batch(torch.arange(20))
+    ridge = net.direct_weight(torch.randn(HORIZON, N_STEPS, dtype=torch.float64))
+    with torch.no_grad():
+        before, linear = net(*inputs), net.linear_forecast(ridge, *inputs[:2])
+        net.blend(ridge, torch.full((HORIZON,), 0.25))
+        after = net(*inputs)
+        torch.testing.assert_close(net.point_forecast(*inputs), 0.25 * before[..., 1] + 0.75 * linear)
+    torch.testing.assert_close(after - after[..., 1:2], before - before[..., 1:2])
+
+
+# In the forecaster ----------------------------------------------------------------------------------------------------
+
+
+def linear_table(n_rows=1_500):
+    """An autoregression of order 2 with noise of deviation 1, which no net of one epoch knows."""
+    noise = np.random.default_rng(0).normal(size=n_rows)
+    values = np.zeros(n_rows)
+    for i in range(2, n_rows):
+        values[i] = 1.6 * values[i - 1] - 0.8 * values[i - 2] + noise[i]
+    return pd.DataFrame({"y": values})
+
+
+@pytest.mark.parametrize("options", [{}, {"quantiles": (0.1, 0.9)}, {"normalize": "scaled"}, {"dtype": "float64"}])
+def test_an_untrained_net_leaves_the_forecast_to_the_regression(options):
+    df = linear_table()
+    errors = {}
+    for blend in (True, False):
+        model = RNNForecaster("y", 1, n_steps=16, blend=blend, **STOPPING, **options).fit(df[:1_200])
+        table = model.backtest(df[1_184:], n_origins=None, stride=1)
+        errors[blend] = float(np.square(table["forecast"] - table["actual"]).mean())
+        assert model.net_share_.shape == (1,)
+        assert (model.net_share_[0] < 0.5) == blend
+    assert errors[True] < 1.25 < errors[False]  # no forecast is better than the noise, 1
+
+
+def test_held_out_rows_are_forecast_no_worse_than_without():
+    df = pd.DataFrame(series(1_500, 2), columns=["a", "b"])
+    df.loc[1_400:1_410, "a"] = np.nan
+    errors = {}
+    for blend in (True, False):
+        model = RNNForecaster(["a", "b"], 5, n_steps=12, segment_size=3, blend=blend, **STOPPING).fit(df)
+        assert model.skill_ is not None
+        table = model.backtest(df[1_350 - 12 :], n_origins=None, stride=1).dropna()
+        scale = table["target"].map({"a": df["a"][:1_350].std(), "b": df["b"][:1_350].std()})
+        errors[blend] = np.square((table["forecast"] - table["actual"]) / scale).groupby(table["step"] > 3).mean()
+    assert (model.net_share_ == 1).all()
+    assert (errors[True] <= errors[False] * (1 + 1e-6)).all()
+    assert (errors[True] < errors[False] * 0.99).any()
+
+
+def test_without_held_out_rows_the_net_forecasts_alone():
+    model = RNNForecaster("y", 3, **{**STOPPING, "early_stopping": False}).fit(linear_table(200))
+    assert model.net_share_.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_it_is_remembered_and_trained_on():
+    df = linear_table()
+    model = RNNForecaster("y", 2, n_steps=16, warm_start=True, **STOPPING).fit(df[:1_200])
+    first = model.net_share_
+    copied = pickle.loads(pickle.dumps(model))
+    pd.testing.assert_frame_equal(copied.predict(), model.predict())
+    again = copied.fit(df[:1_200])
+    assert (again.net_share_ <= first).all()
+    table = again.backtest(df[1_184:], n_origins=None, stride=1)
+    errors = np.square(table["forecast"] - table["actual"]).groupby(table["step"]).mean()
+    assert errors[1] < 1.25
+
+
+def test_a_constant_target_goes_on_constant():
+    model = RNNForecaster("y", 2, n_steps=8, **STOPPING).fit(pd.DataFrame({"y": np.full(300, 7.0)}))
+    np.testing.assert_allclose(model.predict()["y"], 7.0, atol=0.05)
