@@ -368,6 +368,7 @@ while result is None:
         result = None
 
 def interrupted():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         options["max_epochs"] = 100_000
