@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sklearn_rnn._batches import Batches
 from sklearn_rnn._device import torch_threads
-from sklearn_rnn._forecast_data import ForecastDataset
+from sklearn_rnn._forecast_data import ForecastDataset, evenly_spread
 from sklearn_rnn.nets import ForecastNet
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0)  # in units of the mean square of a window's normalised values
@@ -48,12 +49,11 @@ def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset) -
 
 
 def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
-    n_steps = min(net.n_steps or 0, LONGEST)
+    n_steps = min(net.n_steps, LONGEST)
     windows = torch.zeros(n_steps, n_steps, dtype=torch.float64)
     following = torch.zeros(n_steps, net.horizon, dtype=torch.float64)
     counts = torch.zeros(net.horizon, dtype=torch.float64)
-    n_windows = min(len(data), max(LARGEST // net.n_targets, 1))
-    chosen = torch.linspace(0, len(data) - 1, n_windows, dtype=torch.float64).long()
+    chosen = torch.from_numpy(evenly_spread(len(data), max(LARGEST // net.n_targets, 1)))
     for rows in chosen.split(BATCH):
         (values, lengths, _), (targets, _) = data.batch(rows)
         inputs, outputs = net.normalised_pairs(values, lengths, targets)
@@ -61,7 +61,7 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
         windows += (inputs.T @ inputs).cpu()
         following += (inputs.T @ outputs.nan_to_num(nan=0.0)).cpu()
         counts += present.sum(dim=0).cpu()
-    return Moments(windows / (n_windows * net.n_targets), following / counts.clamp(min=1))
+    return Moments(windows / (len(chosen) * net.n_targets), following / counts.clamp(min=1))
 
 
 @torch_threads(1)  # the threads of a decomposition would change bits
@@ -95,8 +95,7 @@ def _solve(moments: Moments, penalty: float, segment_size: int) -> Tensor:
 def share_of_net(net: ForecastNet, ridge: Tensor, held_out: ForecastDataset) -> Tensor:
     """The net's share (horizon,) in the mixture of both forecasts that has the smallest squared error."""
     sums = torch.zeros(2, net.n_decoded * net.decoded_size, dtype=torch.float64)
-    for rows in torch.arange(len(held_out)).split(BATCH):
-        inputs, (targets, _) = held_out.batch(rows)
+    for inputs, (targets, _) in Batches(held_out, BATCH):
         linear = net.linear_forecast(ridge, *inputs[:2])  # (batch, horizon * n_targets)
         towards_net, wanted = net.point_forecast(*inputs) - linear, targets - linear
         products = towards_net * torch.stack([wanted, towards_net]).masked_fill(wanted.isnan(), 0.0)

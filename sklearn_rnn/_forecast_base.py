@@ -187,7 +187,7 @@ class BaseForecaster(HistoryForecaster):
                 )
                 if self.blend and held_out is not None and stop_early:
                     blend(module, data, held_out)
-        self.net_share_ = module.share.double().cpu().numpy()
+        self.net_share_ = module.share.cpu().double().numpy()
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)
 
@@ -322,7 +322,7 @@ class BaseForecaster(HistoryForecaster):
 
     @property
     def _target_scale(self) -> NDArray[np.float64]:
-        return self.net_.module_.output_scale.double().cpu().numpy()
+        return self.net_.module_.output_scale.cpu().double().numpy()
 
     # Forecasts --------------------------------------------------------------------------------------------------------
 

@@ -95,9 +95,12 @@ def with_a_target(windows: Sequences, horizon: int, n_targets: int) -> Sequences
 
 def thinned(windows: Sequences, largest: int) -> Sequences:
     """At most `largest` windows, evenly spread."""
-    if len(windows) <= largest:
-        return windows
-    return windows[np.linspace(0, len(windows) - 1, largest).astype(np.int64)]
+    return windows if len(windows) <= largest else windows[evenly_spread(len(windows), largest)]
+
+
+def evenly_spread(n: int, largest: int) -> NDArray[np.int64]:
+    """At most `largest` of the positions 0 to n - 1."""
+    return np.linspace(0, n - 1, min(n, largest)).astype(np.int64)
 
 
 def values_after(windows: Sequences, horizon: int, n_targets: int) -> NDArray:

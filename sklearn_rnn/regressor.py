@@ -314,7 +314,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         }
 
     def _in_net_units(self, values: NDArray[np.float64], module: RecurrentNet) -> NDArray[np.float64]:
-        mean, scale = (buffer.double().cpu().numpy() for buffer in (module.output_mean, module.output_scale))
+        mean, scale = (buffer.cpu().double().numpy() for buffer in (module.output_mean, module.output_scale))
         return (values - mean) / scale
 
     def _anchor_channel(self, sequences: Sequences) -> int:

@@ -89,10 +89,9 @@ def read_window(op: GraphBuilder, net: ForecastNet, targets: str, values: str, l
 def go_straight(op: GraphBuilder, net: ForecastNet, direct: nn.Linear, targets: str, lengths: str) -> str:
     """What the linear map says of the normalised targets of a window, (batch, horizon, n_targets)."""
     series, repeated = put_apart(op, net, nan_to_zero(op, targets)), repeat(op, lengths, net.n_series, axis=0)
-    n_steps = direct.in_features // net.n_together
-    windows, n_windows = fold_segments(op, series, repeated, n_steps)
+    windows, n_windows = fold_segments(op, series, repeated, net.n_steps)
     newest = op.GatherND(windows, op.Unsqueeze(op.Sub(n_windows, 1), [1]), batch_dims=1)
-    scaled = op.Mul(linear(op, direct, newest), op.number(n_steps**-0.5))
+    scaled = op.Mul(linear(op, direct, newest), op.number(net.n_steps**-0.5))
     steps = op.Reshape(scaled, [-1, net.n_series, net.horizon, net.n_together])
     return op.Reshape(op.Transpose(steps, perm=[0, 2, 1, 3]), [0, net.horizon, net.n_targets])
 

@@ -88,7 +88,7 @@ class ForecastNet(nn.Module):
         config = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
         self.config: dict[str, Any] = config
-        self.n_targets, self.horizon, self.n_steps = n_targets, horizon, n_steps
+        self.n_targets, self.horizon, self.n_steps = n_targets, horizon, n_steps or 0
         self.n_quantiles, self.median = n_quantiles, median
         self.normalize, self.segment_size = normalize, segment_size
         self.n_series = n_targets if shared else 1  # read apart
@@ -122,7 +122,7 @@ class ForecastNet(nn.Module):
         self.query_static = _map(self.static_encoder.output_size, hidden_size)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, decoded * self.n_together * max(n_quantiles, 1))
-        self.direct = _map((n_steps or 0) * self.n_together, horizon * self.n_together)
+        self.direct = _map(self.n_steps * self.n_together, horizon * self.n_together)
         if self.direct is not None:
             nn.init.zeros_(self.direct.weight)
         self.register_buffer("share", torch.ones(horizon))
@@ -188,8 +188,7 @@ class ForecastNet(nn.Module):
 
     def direct_weight(self, each: Tensor) -> Tensor:
         """Weights in the form of `direct`: every target's own window times `each`, (horizon, newest steps)."""
-        n_steps = self.n_steps or 0
-        padded = nn.functional.pad(each * n_steps**0.5, (n_steps - each.shape[1], 0)).contiguous()
+        padded = nn.functional.pad(each * self.n_steps**0.5, (self.n_steps - each.shape[1], 0)).contiguous()
         return torch.kron(padded, torch.eye(self.n_together, dtype=each.dtype))
 
     def blend(self, weight: Tensor, share: Tensor) -> None:
@@ -264,14 +263,13 @@ class ForecastNet(nn.Module):
         Adam moves each weight by about the learning rate, so the sum over a long window would swing: it is scaled down.
         """
         windows = self._apart(self._newest(targets, lengths)).flatten(1)
-        steps = nn.functional.linear(windows, weight) * (self.n_steps or 1) ** -0.5
+        steps = nn.functional.linear(windows, weight) * self.n_steps**-0.5
         return steps.view(-1, self.n_series, self.horizon, self.n_together).transpose(1, 2).flatten(2, 3)
 
     def _newest(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
         """The newest `n_steps` normalised targets, (batch, n_steps, n_targets), zeros for those that are missing."""
-        n_steps = self.n_steps or 0
-        windows, n_windows = fold_segments(torch.nan_to_num(targets, nan=0.0), lengths, n_steps)
-        return last_step(windows, n_windows).view(len(targets), n_steps, self.n_targets)
+        windows, n_windows = fold_segments(torch.nan_to_num(targets, nan=0.0), lengths, self.n_steps)
+        return last_step(windows, n_windows).view(len(targets), self.n_steps, self.n_targets)
 
     def _apart(self, targets: Tensor) -> Tensor:
         """Series that are read apart stand in the batch: (batch * n_series, steps, n_together)."""
