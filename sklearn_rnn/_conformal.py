@@ -1,47 +1,79 @@
-"""Split-conformal shifts of quantile forecasts."""
+"""Quantiles of forecasts moved so that they cover their share of held-out rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from sklearn_rnn._batches import Batches
+from sklearn_rnn._forecast_data import ForecastDataset
+from sklearn_rnn.nets import ForecastNet
+from sklearn_rnn.nets.forecast import quantile_spans
 
-def conformal_shifts(actual: NDArray, forecasts: NDArray, quantiles: Sequence[float]) -> NDArray[np.float64]:
-    """What to add to each quantile so that it covers its share of held-out rows, step by step.
+BATCH = 256
 
-    One-sided conformalised quantile regression (Romano et al. 2019): of the n residuals of a step, the
-    ceil((n + 1) * coverage)-th smallest. The median stays as it is.
+
+@torch.no_grad()
+def calibrate(net: ForecastNet, held_out: ForecastDataset, levels: Sequence[float], weights: NDArray) -> None:
+    """Set each quantile's distance from the median by the held-out rows, step by step.
 
     Parameters
     ----------
-    actual : ndarray of shape (n_samples, horizon, n_targets)
+    net : ForecastNet
+        One that is not calibrated.
+    held_out : ForecastDataset
+    levels : sequence of float of length n_quantiles
+        Of the quantiles, sorted.
+    weights : ndarray of shape (n_windows,)
+        How much each window counts, at most 1.
+    """
+    ratios = []  # the distance of what came from the median, in spans
+    for inputs, (targets, _) in Batches(held_out, BATCH):
+        forecasts = net(*inputs).unflatten(1, (net.horizon, net.n_targets))
+        spans = quantile_spans(forecasts, net.median, net.deviation(*inputs[:2]))
+        distances = targets.unflatten(1, (net.horizon, net.n_targets)) - forecasts[..., net.median]
+        ratios.append((distances[..., None] / spans).cpu())
+    factors = conformal_factors(torch.cat(ratios).numpy(), levels, weights)
+    net.factors.copy_(torch.from_numpy(factors))
+
+
+def conformal_factors(ratios: NDArray, levels: Sequence[float], weights: NDArray) -> NDArray[np.float64]:
+    """The one-sided split-conformal quantiles of weighted residuals.
+
+    Of residuals in units of what they are expected to be (Lei et al. 2018, Distribution-free predictive inference for
+    regression), the smallest that a share of at least `level` does not exceed, the coming residual counted as one more,
+    of weight 1 (Barber et al. 2023, Conformal prediction beyond exchangeability).
+
+    Parameters
+    ----------
+    ratios : ndarray of shape (n_windows, horizon, n_targets, n_quantiles)
         NaN is missing.
-    forecasts : ndarray of shape (n_samples, horizon, n_targets, n_quantiles)
-    quantiles : sequence of float of length n_quantiles
+    levels : sequence of float of length n_quantiles
+    weights : ndarray of shape (n_windows,)
 
     Returns
     -------
     ndarray of shape (horizon, n_targets, n_quantiles)
+        Negative below the median and positive above it, NaN at the median and where nothing is known.
     """
-    residuals = np.sort(actual[..., None] - forecasts, axis=0)  # NaN last
-    counts = (~np.isnan(actual)).sum(axis=0)[..., None]  # (horizon, n_targets, 1)
-    levels = np.asarray(quantiles)
-    above = np.ceil((counts + 1) * levels) - 1  # at least this share is not larger
-    below = counts - np.ceil((counts + 1) * (1 - levels))  # the same from the other side
-    rank = np.where(levels > 0.5, above, below)
-    rank = np.clip(rank, 0, np.maximum(counts - 1, 0)).astype(np.int64)
-    shifts = np.take_along_axis(residuals, rank[None], axis=0)[0]
-    return np.where((levels == 0.5) | (counts == 0), 0.0, shifts)
+    factors = np.full(ratios.shape[1:], np.nan)
+    for number, level in enumerate(levels):
+        if level == 0.5:
+            continue
+        sign, share = (1, level) if level > 0.5 else (-1, 1 - level)
+        residuals = sign * ratios[..., number]
+        order = residuals.argsort(axis=0)  # NaN last
+        residuals = np.take_along_axis(residuals, order, axis=0)
+        covered = np.where(np.isnan(residuals), 0.0, weights[order]).cumsum(axis=0)
+        rank = (covered < share * (covered[-1] + 1) - 1e-9).sum(axis=0)
+        rank = np.minimum(rank, np.maximum((~np.isnan(residuals)).sum(axis=0) - 1, 0))
+        factors[..., number] = sign * np.maximum(np.take_along_axis(residuals, rank[None], axis=0)[0], 0.0)
+    return factors
 
 
-def with_shifts(forecasts: NDArray, shifts: NDArray | None, quantiles: Sequence[float]) -> NDArray:
-    """Shifted quantiles in their order; what a shift moves across the median comes back to it."""
-    if shifts is None:
-        return forecasts
-    shifted = forecasts + shifts
-    levels = np.asarray(quantiles)
-    median = shifted[..., levels == 0.5]
-    shifted = np.where(levels < 0.5, np.minimum(shifted, median), np.maximum(shifted, median))
-    return np.sort(shifted, axis=-1)
+def recency(ages: NDArray) -> NDArray[np.float64]:
+    """Weights of windows by the rows that came after them, from 1 for the newest down to 1 / e**2 for the oldest."""
+    return np.exp(-2 * ages / max(ages.max(initial=0), 1))

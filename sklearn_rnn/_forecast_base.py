@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._blend import blend
 from sklearn_rnn._callbacks import FitTask
-from sklearn_rnn._conformal import conformal_shifts, with_shifts
+from sklearn_rnn._conformal import calibrate, recency
 from sklearn_rnn._device import device_for_fit, limited_threads, seeded, torch_threads
 from sklearn_rnn._distributed import n_processes
 from sklearn_rnn._errors import reading, warn
@@ -72,7 +72,7 @@ class BaseForecaster(HistoryForecaster):
             if len(set(levels.tolist())) < len(levels):
                 raise ValueError(f"quantiles is {self.quantiles!r}, but each may occur once.")
         if self.conformal and self.quantiles is None:
-            raise ValueError("conformal=True shifts quantiles, but quantiles is None. Set it, say to (0.1, 0.9).")
+            raise ValueError("conformal=True calibrates quantiles, but quantiles is None. Set it, say to (0.1, 0.9).")
 
     def _check_is_as_fitted(self) -> None:
         """NotFittedError before `fit`; ValueError if the form of forecasts was changed by set_params since."""
@@ -172,7 +172,6 @@ class BaseForecaster(HistoryForecaster):
             settings = self._settings(data.samples_an_epoch, stop_early, device, one_pass=False)
             if not is_random(module):
                 randomness.close()  # so that fits in other threads need not wait
-            self._shifts: NDArray[np.float64] | None = None
             task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
             with limited_threads(self.n_threads, module.recurrent, device):
                 net, best = fit_net(
@@ -187,6 +186,9 @@ class BaseForecaster(HistoryForecaster):
                 )
                 if self.blend and held_out is not None and stop_early:
                     blend(module, data, held_out)
+                if self.conformal and held_out is not None:
+                    weights = recency(_rows_behind(rows, held_out))
+                    calibrate(module, held_out, all_quantiles(self.quantiles), weights)
         self.net_share_ = module.share.cpu().double().numpy()
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)
@@ -241,7 +243,9 @@ class BaseForecaster(HistoryForecaster):
     ) -> tuple[ForecastNet, Criterion, dict | None]:
         """The module and criterion that training begins with: new ones, or copies of those of the last fit."""
         if resume:
-            return self._continued()
+            module, criterion, state = self._continued()
+            module.factors.fill_(torch.nan)
+            return module, criterion, state
         starts, stops = runs
         if cuts is not None:
             stops = np.maximum(np.minimum(stops, cuts[rows.groups[starts]]), starts)
@@ -293,15 +297,13 @@ class BaseForecaster(HistoryForecaster):
         )
 
     def _judge(self, rows: Rows, first_rows: NDArray, valid: Sequences | None) -> None:
-        """Conformal shifts from the held-out rows, and how the model does there beside naive forecasts."""
+        """How the model does on the held-out rows beside naive forecasts."""
         self.skill_ = None
         if valid is None or len(valid) == 0:
             return
         actual = values_after(valid, self.horizon, len(self._roles.target))
         forecasts = self._forecast(valid)
         levels = all_quantiles(self.quantiles)
-        if self.conformal:
-            self._shifts = conformal_shifts(actual, forecasts, levels)
         middle = forecasts[..., levels.index(0.5)] if levels else forecasts
         persistence, seasonal = (self._naive(valid, first_rows, season) for season in (1, self.season_))
         self.skill_ = self._skill(actual, middle, persistence, seasonal)
@@ -330,11 +332,16 @@ class BaseForecaster(HistoryForecaster):
         """Forecasts of windows that are followed by the rows of the horizon: (n, horizon, n_targets[, n_quantiles])."""
         module = self.net_.module_
         with limited_threads(self.n_threads, module.recurrent, self.device_):
-            forecasts = predict_forecasts(module, self._dataset(module, windows, self.device_))
-        return with_shifts(forecasts, self._shifts, all_quantiles(self.quantiles)) if self.quantiles else forecasts
+            return predict_forecasts(module, self._dataset(module, windows, self.device_))
 
     def _naive(self, windows: Sequences, first_rows: NDArray, season: int) -> NDArray[np.float64]:
         return naive_forecast(windows, first_rows, self.horizon, len(self._roles.target), season)
+
+
+def _rows_behind(rows: Rows, windows: ForecastDataset) -> NDArray[np.int64]:
+    """How many rows of its group come after each window."""
+    starts, lengths = windows.starts.numpy(), windows.lengths.numpy()
+    return np.cumsum(rows.sizes())[rows.groups[starts]] - starts - lengths
 
 
 def _warn_of_short_runs(runs: tuple, rows: Rows, n_rows: int) -> None:

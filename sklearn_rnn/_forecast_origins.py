@@ -95,7 +95,7 @@ class OriginForecaster(BaseForecaster):
         first_origin = np.full(len(rows.labels), len(rows.groups))
         np.minimum.at(first_origin, rows.groups[origins], origins)
         scales = self._season_changes(rows, first_rows, first_origin)
-        fitted: dict[tuple, list] = dict(vars(self).get("_scales_of_fit", []))  # which the first files lack
+        fitted: dict[tuple, list] = dict(self._scales_of_fit)
         for code, label in enumerate(rows.labels):
             scales[code] = fitted.get(label, scales[code])
         return scales

@@ -75,7 +75,7 @@ def to_onnx(model: Any, path: str | os.PathLike | None = None) -> ModelProto:
     - RNNRegressor: ``prediction``, and ``quantiles`` (batch, n_outputs, n_quantiles) for that loss;
     - RNNClassifier: ``label``, a class or a row of zeros and ones, and ``probabilities`` (batch, n_classes);
     - RNNForecaster: ``forecast`` (batch, horizon, n_targets), and ``quantiles`` (batch, horizon, n_targets,
-      n_quantiles), conformal shifts included.
+      n_quantiles), conformal calibration included.
 
     With `per_step` all have steps behind the batch; behind a sequence's end are NaN, and labels without meaning.
 
@@ -287,20 +287,9 @@ def add_forecast(op: GraphBuilder, estimator: RNNForecaster, net: Any, values: s
         add_output(op, "forecast", forecasts, shape)
         return
     levels = all_quantiles(estimator.quantiles)
-    if estimator._shifts is not None:
-        forecasts = shifted(op, forecasts, estimator._shifts, levels)
     add_output(op, "forecast", op.Gather(forecasts, levels.index(MEDIAN), axis=-1), shape)
     chosen = [levels.index(quantile) for quantile in map(float, estimator.quantiles)]
     add_output(op, "quantiles", op.Gather(forecasts, chosen, axis=-1), [*shape, len(chosen)])
-
-
-def shifted(op: GraphBuilder, forecasts: str, shifts: NDArray, levels: list[float]) -> str:
-    """The twin of :func:`~sklearn_rnn._conformal.with_shifts`."""
-    moved = op.Add(forecasts, shifts)
-    median = op.Gather(moved, [levels.index(MEDIAN)], axis=-1)
-    is_low = np.asarray(levels) < MEDIAN
-    kept = op.Where(is_low, op.Min(moved, median), op.Max(moved, median))
-    return op.TopK(kept, [len(levels)], n_outputs=2, axis=-1, largest=0)[0]
 
 
 # Metadata -------------------------------------------------------------------------------------------------------------

@@ -79,7 +79,9 @@ class RNNForecaster(OriginForecaster):
     quantiles : sequence of float in (0, 1), default=None
         Quantiles to forecast beside the median, which then is the point forecast. They never cross.
     conformal : bool, default=False
-        Whether to shift the quantiles, step by step, so that they cover their share of the held-out rows.
+        Whether to set the distances of quantiles from the median, step by step, so that they cover their share of the
+        held-out rows, the newest of which count most. Distances are counted in those that the net gives and in the
+        deviation of the target in its window, so that they follow a series that becomes calmer or wilder.
     blend : bool, default=True
         Whether to mix the net's forecast with that of a ridge regression on the target's window, where training stops
         early, in the proportion that fits the held-out rows best, segment by segment of the horizon.
@@ -139,7 +141,8 @@ class RNNForecaster(OriginForecaster):
     ----------
     Lin et al. (2023), SegRNN: segment recurrent neural network for long-term time series forecasting. Lin et al.
     (2024), SparseTSF: modeling long-term time series forecasting with 1k parameters. Breiman (1996), Stacked
-    regressions. Romano et al. (2019), Conformalized quantile regression.
+    regressions. Lei et al. (2018), Distribution-free predictive inference for regression. Barber et al. (2023),
+    Conformal prediction beyond exchangeability.
 
     Examples
     --------

@@ -339,7 +339,7 @@ def test_quantiles_of_forecasts_are_those_asked_for(options):
     model = RNNForecaster(["load", "visitors"], HORIZON, **ROLES, **TINY, **options, quantiles=(0.9, 0.1, 0.25))
     outputs = check_forecaster(model.set_params(n_steps=12, segment_size=4))
     assert outputs["quantiles"].shape == (4, HORIZON, 2, 3)
-    assert model.conformal == (model._shifts is not None)
+    assert model.conformal == (not model.net_.module_.factors.isnan().all())
 
 
 @pytest.mark.parametrize("options", [{}, {"shared": False}, {"quantiles": (0.1, 0.8)}])

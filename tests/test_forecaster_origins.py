@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_validate
 
 from sklearn_rnn import RNNForecaster, WindowSplit
-from sklearn_rnn._conformal import conformal_shifts, with_shifts
 
 TINY = {"hidden_size": 8, "max_epochs": 2, "random_state": 0, "n_threads": 1, "device": "cpu"}
 HORIZON = 4
@@ -238,26 +237,6 @@ def test_quantiles_never_cross_and_the_median_lies_between(conformal):
     assert forecast.columns.tolist() == ["day", "y", "y_q0.9", "y_q0.25", "y_q0.1", "y_q0.75"]
     ordered = forecast[["y_q0.1", "y_q0.25", "y", "y_q0.75", "y_q0.9"]].to_numpy()
     assert (np.diff(ordered, axis=1) >= 0).all()
-
-
-def test_conformal_intervals_cover_their_share_of_new_rows():
-    df = series(3000, seed=3).drop(columns="wind")
-    model = model_of_days(quantiles=(0.1, 0.9), validation_fraction=0.3, max_epochs=1, early_stopping=False)
-    conformal = model.set_params(conformal=True).fit(df[:2000])
-    backtest = conformal.backtest(df[2000:], n_origins=None, stride=1)
-    summary = conformal.backtest_summary(backtest, "target")
-    assert summary["coverage"].item() == pytest.approx(0.8, abs=0.03)
-
-
-def test_conformal_shifts_are_order_statistics_of_the_residuals():
-    rng = np.random.default_rng(0)
-    actual, forecasts = rng.normal(size=(99, 2, 1)), np.zeros((99, 2, 1, 3))
-    actual[5, 1] = np.nan
-    shifts = conformal_shifts(actual, forecasts, (0.1, 0.5, 0.9))
-    first = np.sort(actual[:, 0, 0])
-    np.testing.assert_array_equal(shifts[0, 0], [first[9], 0, first[89]])  # the 10th and the 90th of 99
-    assert np.isfinite(shifts).all()
-    assert (np.diff(with_shifts(forecasts, shifts * [3, 1, -1], (0.1, 0.5, 0.9))) >= 0).all()
 
 
 # What tables bring with them ------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from sklearn_rnn._onnx.network import spread_quantiles, unscale
 from sklearn_rnn._onnx.parts import as_array, count, linear, nan_to_zero, repeat, slice_axis, valid_steps
 from sklearn_rnn._onnx.recurrent import advance, run_layers
 from sklearn_rnn.nets import ForecastNet
-from sklearn_rnn.nets.forecast import SMALLEST_VARIANCE
+from sklearn_rnn.nets.forecast import SMALLEST_DISTANCE, SMALLEST_VARIANCE
 
 
 def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, known: str) -> str:
@@ -38,7 +38,11 @@ def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, 
     if net.direct is not None:
         straight = op.Add(straight, go_straight(op, net, net.direct, normalised, lengths))
     raw = op.Add(raw, op.Unsqueeze(straight, [3]) if net.n_quantiles else straight)
-    return unscale(op, net, op.cast(op.Add(op.Mul(raw, spread), level), np.float64))
+    forecasts = op.Add(op.Mul(raw, spread), level)
+    if not net.factors.isnan().all():
+        deviation = mean_and_deviation(op, targets, present_values(op, targets, lengths))[1]
+        forecasts = calibrated(op, net, forecasts, deviation)
+    return unscale(op, net, op.cast(forecasts, np.float64))
 
 
 def normalise(op: GraphBuilder, net: ForecastNet, targets: str, lengths: str) -> tuple[str, Any, Any]:
@@ -46,27 +50,46 @@ def normalise(op: GraphBuilder, net: ForecastNet, targets: str, lengths: str) ->
     nothing, one = (op.number(value).reshape(1, 1, 1) for value in (0, 1))
     if net.normalize is None:
         return targets, nothing, one
-    valid = op.Unsqueeze(valid_steps(op, targets, lengths), [2])
-    present = op.And(valid, op.Not(op.IsNaN(targets)))  # (batch, steps, n_targets)
-    observed = op.Where(present, targets, op.number(0))
+    present = present_values(op, targets, lengths)
     if net.normalize == "last":
-        level = last_value(op, targets, observed, present)
+        level = last_value(op, targets, present)
         return op.Sub(targets, level), level, one
-    n_present = op.ReduceSum(op.cast(present, op.dtype), [1], keepdims=1)
-    n_present = op.Max(n_present, op.number(1))
-    mean = op.Div(op.ReduceSum(observed, [1], keepdims=1), n_present)
-    distance = op.Where(present, op.Sub(targets, mean), op.number(0))
-    variance = op.Div(op.ReduceSum(op.Mul(distance, distance), [1], keepdims=1), n_present)
-    spread = op.Where(op.Less(variance, op.number(SMALLEST_VARIANCE)), op.number(1), op.Sqrt(variance))
-    level = mean if net.normalize == "standard" else last_value(op, targets, observed, present)
+    mean, spread = mean_and_deviation(op, targets, present)
+    level = mean if net.normalize == "standard" else last_value(op, targets, present)
     return op.Div(op.Sub(targets, level), spread), level, spread
 
 
-def last_value(op: GraphBuilder, targets: str, observed: str, present: str) -> str:
+def present_values(op: GraphBuilder, targets: str, lengths: str) -> str:
+    """Where a window has a value, (batch, steps, n_targets)."""
+    valid = op.Unsqueeze(valid_steps(op, targets, lengths), [2])
+    return op.And(valid, op.Not(op.IsNaN(targets)))
+
+
+def mean_and_deviation(op: GraphBuilder, targets: str, present: str) -> tuple[str, str]:
+    """Of the values of each target that are present, (batch, 1, n_targets)."""
+    count = op.Max(op.ReduceSum(op.cast(present, op.dtype), [1], keepdims=1), op.number(1))
+    mean = op.Div(op.ReduceSum(op.Where(present, targets, op.number(0)), [1], keepdims=1), count)
+    distance = op.Where(present, op.Sub(targets, mean), op.number(0))
+    variance = op.Div(op.ReduceSum(op.Mul(distance, distance), [1], keepdims=1), count)
+    return mean, op.Where(op.Less(variance, op.number(SMALLEST_VARIANCE)), op.number(1), op.Sqrt(variance))
+
+
+def last_value(op: GraphBuilder, targets: str, present: str) -> str:
     """The last value of each target that is present, (batch, 1, n_targets)."""
     step = op.Unsqueeze(count(op, op.Shape(targets, start=1, end=2)), [0, 2])
     last = op.ReduceMax(op.Where(present, step, 0), [1], keepdims=1)  # 0 where all are missing
-    return op.GatherElements(observed, last, axis=1)
+    return op.GatherElements(op.Where(present, targets, op.number(0)), last, axis=1)
+
+
+def calibrated(op: GraphBuilder, net: ForecastNet, forecasts: str, deviation: str) -> str:
+    """Quantiles at the distances from the median that the net's factors give."""
+    factors = as_array(net.factors)
+    median = op.Gather(forecasts, [net.median], axis=-1)
+    distance = op.Max(op.Abs(op.Sub(forecasts, median)), op.number(SMALLEST_DISTANCE))
+    span = op.Sqrt(op.Mul(distance, op.Unsqueeze(deviation, [3])))
+    moved = op.Add(median, op.Mul(np.nan_to_num(factors), span))
+    chosen = op.Where(np.isnan(factors), forecasts, moved)
+    return op.TopK(chosen, [net.n_quantiles], n_outputs=2, axis=-1, largest=0)[0]
 
 
 def read_window(op: GraphBuilder, net: ForecastNet, targets: str, values: str, lengths: str) -> list[Sequence[str]]:

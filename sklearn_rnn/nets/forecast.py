@@ -15,6 +15,7 @@ from sklearn_rnn.nets.recurrent import RecurrentLayers
 
 NORMALIZATIONS = ("scaled", "last", "standard")
 SMALLEST_VARIANCE = 1e-8  # in units of the training variance: a window with less counts as constant
+SMALLEST_DISTANCE = 1e-6  # of a quantile from the median, in units of the training deviation
 
 
 class ForecastNet(nn.Module):
@@ -25,7 +26,8 @@ class ForecastNet(nn.Module):
     The input of that step is a sum of learned vectors of the segment's position and of the target, and of maps of the
     known covariates of the segment and of the static columns. No forecast is fed back. A linear map from the normalised
     targets of the window straight to the horizon is added; it begins at zero, and long horizons gain most by it. After
-    training another linear forecast may be blended in, see :meth:`blend`.
+    training another linear forecast may be blended in, see :meth:`blend`, and `factors` may be set: the distances of
+    quantiles from the median, counted in :func:`quantile_spans`, which count where the net is not training.
 
     Columns of the input are in the order targets, past covariates, known covariates, static columns.
 
@@ -60,6 +62,7 @@ class ForecastNet(nn.Module):
     output_mean: Tensor
     output_scale: Tensor
     share: Tensor
+    factors: Tensor
 
     def __init__(
         self,
@@ -126,6 +129,7 @@ class ForecastNet(nn.Module):
         if self.direct is not None:
             nn.init.zeros_(self.direct.weight)
         self.register_buffer("share", torch.ones(horizon))
+        self.register_buffer("factors", torch.full((horizon, n_targets, n_quantiles), float("nan")))
 
     @property
     def width(self) -> int:
@@ -159,7 +163,10 @@ class ForecastNet(nn.Module):
         if self.direct is not None:
             straight = straight + self._straight(self.direct.weight, normalised, lengths)
         raw = raw + (straight[..., None] if self.n_quantiles else straight)
-        return (raw * spread + level).flatten(1, 2)
+        forecasts = raw * spread + level
+        if self.n_quantiles and not self.training:
+            forecasts = self._calibrated(forecasts, self.deviation(values, lengths))
+        return forecasts.flatten(1, 2)
 
     def point_forecast(self, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
         """Forecasts, or their medians, in standardised units, (batch, horizon * n_targets)."""
@@ -202,6 +209,17 @@ class ForecastNet(nn.Module):
         rows = share.repeat_interleave(self.n_together)[:, None]
         self.direct.weight.data = self.direct.weight.data.lerp(weight.to(self.direct.weight), 1 - rows)
 
+    def deviation(self, values: Tensor, lengths: Tensor | None) -> Tensor:
+        """The standard deviation of each target in its window, (batch, 1, n_targets), in standardised units."""
+        targets = self._standardised(values)
+        return _mean_and_deviation(targets, _present(targets, lengths))[1]
+
+    def _calibrated(self, forecasts: Tensor, deviation: Tensor) -> Tensor:
+        """Quantiles (batch, horizon, n_targets, n_quantiles) at the distances from the median that `factors` give."""
+        median = forecasts[..., self.median, None]
+        moved = median + self.factors * quantile_spans(forecasts, self.median, deviation)
+        return torch.where(self.factors.isnan(), forecasts, moved).sort(dim=-1).values
+
     def _others_share(self, raw: Tensor) -> Tensor:
         """What is taken from the decoded point forecasts for another forecast, (batch, horizon, n_targets)."""
         point = raw[..., self.median] if self.n_quantiles else raw
@@ -214,34 +232,25 @@ class ForecastNet(nn.Module):
         mean, scale = self.output_mean.to(dtype).view(shape), self.output_scale.to(dtype).view(shape)
         return raw.unflatten(1, (self.horizon, self.n_targets)).to(dtype) * scale + mean
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """As torch does it, also for models that were saved before forecasts could be blended."""
-        state_dict.setdefault(f"{prefix}share", torch.ones(self.horizon))
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
     def _normalise(self, values: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """The targets of windows less their level over their spread, (batch, steps, n_targets), and both."""
-        targets = (values[:, :, : self.n_targets] - self.output_mean) / self.output_scale
+        targets = self._standardised(values)
         level, spread = self._level_and_spread(targets, lengths)  # (batch, 1, n_targets), both
         return (targets - level) / spread, level, spread
 
-    def _level_and_spread(self, targets: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What each target's window is normalised by, from its steps that are not missing.
+    def _standardised(self, values: Tensor) -> Tensor:
+        return (values[:, :, : self.n_targets] - self.output_mean) / self.output_scale
 
-        A constant window tells no deviation, nor does a single step: there that of the training rows counts.
-        """
+    def _level_and_spread(self, targets: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What each target's window is normalised by, from its steps that are not missing."""
         one = torch.ones_like(targets[:, :1])
         if self.normalize is None:
             return torch.zeros_like(one), one
-        present = valid_steps(targets, lengths)[:, :, None] & ~targets.isnan()  # (batch, steps, n_targets)
-        observed = torch.where(present, targets, 0.0)
+        present = _present(targets, lengths)
         if self.normalize == "last":
-            return _last_value(observed, present), one
-        count = present.sum(dim=1, keepdim=True).clamp(min=1)
-        mean = observed.sum(dim=1, keepdim=True) / count
-        variance = torch.where(present, targets - mean, 0.0).square().sum(dim=1, keepdim=True) / count
-        level = mean if self.normalize == "standard" else _last_value(observed, present)
-        return level, torch.where(variance < SMALLEST_VARIANCE, one, variance.sqrt())
+            return _last_value(targets, present), one
+        mean, deviation = _mean_and_deviation(targets, present)
+        return mean if self.normalize == "standard" else _last_value(targets, present), deviation
 
     def _read(self, targets: Tensor, values: Tensor, lengths: Tensor | None) -> list:
         """The cell's state after each window: normalised targets (batch, steps, n_targets) and covariates in."""
@@ -301,11 +310,50 @@ class ForecastNet(nn.Module):
         return raw if self.n_quantiles else raw[..., 0]
 
 
-def _last_value(observed: Tensor, present: Tensor) -> Tensor:
+def quantile_spans(forecasts: Tensor, median: int, deviation: Tensor) -> Tensor:
+    """What residuals of each quantile are counted in: the geometric mean of two answers to how far they may go.
+
+    One is the distance that the net put between the quantile and the median, which knows the hour and the covariates;
+    the other is the window's own deviation, which follows a series that becomes calmer or wilder than in training.
+
+    Parameters
+    ----------
+    forecasts : Tensor of shape (batch, horizon, n_targets, n_quantiles)
+    median : int
+        Its position among the quantiles.
+    deviation : Tensor of shape (batch, 1, n_targets)
+        In the unit of the forecasts.
+
+    Returns
+    -------
+    Tensor of the shape of `forecasts`
+        Never 0.
+    """
+    distance = (forecasts - forecasts[..., median, None]).abs().clamp(min=SMALLEST_DISTANCE)
+    return (distance * deviation[..., None]).sqrt()
+
+
+def _present(targets: Tensor, lengths: Tensor | None) -> Tensor:
+    """Where a window has a value, (batch, steps, n_targets)."""
+    return valid_steps(targets, lengths)[:, :, None] & ~targets.isnan()
+
+
+def _mean_and_deviation(targets: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the values of each target that are present, (batch, 1, n_targets).
+
+    A constant window tells no deviation, nor does a single step: there that of the training rows counts.
+    """
+    count = present.sum(dim=1, keepdim=True).clamp(min=1)
+    mean = torch.where(present, targets, 0.0).sum(dim=1, keepdim=True) / count
+    variance = torch.where(present, targets - mean, 0.0).square().sum(dim=1, keepdim=True) / count
+    return mean, torch.where(variance < SMALLEST_VARIANCE, 1.0, variance.sqrt())
+
+
+def _last_value(targets: Tensor, present: Tensor) -> Tensor:
     """The last value of each target that is present, (batch, 1, n_targets), 0 where none is."""
-    step = torch.arange(1, observed.shape[1] + 1, device=observed.device)[:, None]
+    step = torch.arange(1, targets.shape[1] + 1, device=targets.device)[:, None]
     last = (present * step).amax(dim=1, keepdim=True) - 1  # -1 where all are missing
-    return observed.gather(1, last.clamp(min=0))
+    return torch.where(last < 0, 0.0, targets.gather(1, last.clamp(min=0)))
 
 
 def _map(n_inputs: int, n_outputs: int) -> nn.Linear | None:
