@@ -1,7 +1,9 @@
 """Milliseconds of one training step (forward and backward) of the compiled cells and of torch's own modules.
 
-Same weights, same batch, taken in turn. Torch's threads spin for some milliseconds after each parallel part, which
-would take a core from whoever comes next, so there is a pause behind torch's turn with several threads.
+Same weights, same batch, taken in turn. A turn is some steps in a row, as in training, of which the first is not
+counted: it wakes threads and fills caches that the other's turn emptied. Torch's threads spin for some milliseconds
+after each parallel part, which would take a core from whoever comes next, so there is a pause behind torch's turn with
+several threads.
 """
 
 import os
@@ -15,6 +17,7 @@ from sklearn_rnn.nets.fused import cell_threads
 from sklearn_rnn.nets.recurrent import CELLS, RecurrentLayers
 
 N_STEPS, N_CHANNELS = 48, 8
+STEPS_OF_A_TURN = 5
 PAUSE = 0.012  # seconds
 
 
@@ -24,18 +27,18 @@ def step_of(layers: RecurrentLayers, X: torch.Tensor) -> None:
 
 
 def seconds_of(layers: RecurrentLayers, X: torch.Tensor, n_threads: int) -> float:
-    """One step, with the threads that an estimator would take for it."""
+    """A step of one turn, with the threads that an estimator would take for it."""
     compiled = layers.runs_compiled("cpu")
     torch.set_num_threads(1 if compiled else n_threads)
-    if not compiled and n_threads > 1:
-        step_of(layers, X)  # wakes the threads
     with cell_threads(n_threads):
-        start = time.perf_counter()
         step_of(layers, X)
+        start = time.perf_counter()
+        for _ in range(STEPS_OF_A_TURN):
+            step_of(layers, X)
         seconds = time.perf_counter() - start
     if not compiled and n_threads > 1:
         time.sleep(PAUSE)
-    return seconds
+    return seconds / STEPS_OF_A_TURN
 
 
 def compare(cell: str, hidden_size: int, batch_size: int, n_threads: int, n_repeats: int) -> dict:

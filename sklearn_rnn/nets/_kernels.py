@@ -62,7 +62,10 @@ class _Operand:
         return self.builder.bitcast(self.builder.gep(self.bytes, [offset]), kind.as_pointer())
 
     def load(self, kind, *indices):
-        return self.builder.load(self.address(kind, *indices), align=self.align)
+        return self.load_at(self.address(kind, *indices), kind)
+
+    def load_at(self, address, kind):
+        return self.builder.load(self.builder.bitcast(address, kind.as_pointer()), align=self.align)
 
     def store(self, value, *indices):
         self.builder.store(value, self.address(value.type, *indices), align=self.align)
@@ -86,13 +89,25 @@ def _register_block(n_rows: int, n_vectors: int):
         fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(c.vector, [c.vector] * 3), name)
         # Variables on the stack in form only: LLVM turns each into a register.
         sums = {(r, v): cgutils.alloca_once_value(builder, start.load(c.vector, v, r)) for r in rows for v in vectors}
+        # Pointers that move on by a stride, and offsets from them that do not change: left to find them from indices, LLVM
+        # keeps so many that they do not fit the registers.
+        left_at, right_at = (cgutils.alloca_once(builder, operand.bytes.type) for operand in (a, b))
+        below = [builder.mul(a.strides[0], ir.Constant(row.type, i)) for i in range(n_rows)]
+        beside = [builder.mul(b.strides[0], ir.Constant(row.type, i)) for i in range(n_vectors)]
+        first_left = builder.gep(a.bytes, [builder.mul(row, a.strides[0])])
+        first_right = builder.gep(b.bytes, [builder.mul(vector, b.strides[0])])
         with cgutils.for_range(builder, b.shape[1], intp=row.type) as outer:
-            with cgutils.for_range(builder, b.shape[2], intp=row.type) as inner:
-                right = {v: b.load(b.vector, v, outer.index, inner.index) for v in vectors}
-                for r in rows:
-                    left = _broadcast(builder, a.load(a.number, r, outer.index, inner.index), c.vector)
-                    for v in vectors:
-                        builder.store(builder.call(fma, [left, right[v], builder.load(sums[r, v])]), sums[r, v])
+            builder.store(builder.gep(first_left, [builder.mul(outer.index, a.strides[1])]), left_at)
+            builder.store(builder.gep(first_right, [builder.mul(outer.index, b.strides[1])]), right_at)
+            with cgutils.for_range(builder, b.shape[2], intp=row.type):
+                left, right = builder.load(left_at), builder.load(right_at)
+                of_b = [b.load_at(builder.gep(right, [offset]), b.vector) for offset in beside]
+                for r, offset in zip(rows, below):
+                    of_a = _broadcast(builder, a.load_at(builder.gep(left, [offset]), a.number), c.vector)
+                    for v, factor in zip(vectors, of_b):
+                        builder.store(builder.call(fma, [of_a, factor, builder.load(sums[r, v])]), sums[r, v])
+                builder.store(builder.gep(left, [a.strides[2]]), left_at)
+                builder.store(builder.gep(right, [ir.Constant(row.type, VECTOR_BYTES)]), right_at)
         for (r, v), total in sums.items():
             c.store(builder.load(total), v, r)
         return context.get_dummy_value()
@@ -176,7 +191,7 @@ def _product(c, start, a, b):
 def product(c, start, a, b):
     """c = start + einsum("roi,voil->vrl", a, b); the order of the sum over o, then i, is the same for every row.
 
-    The last axes of c, start and b are contiguous; rows are 1 or a multiple of ROWS. start may be c.
+    The last axes of c and start and the last two of b are contiguous; rows are 1 or a multiple of ROWS. start may be c.
     """
     _product(_as_is_3(c), _as_is_3(start), _as_is_3(a), _as_is_4(b))
 
