@@ -170,14 +170,14 @@ def _backward(cell: str, saved: tuple[Tensor, ...], grad_states: Tensor, *, with
         )  # fmt: skip
 
     _split(run, n_groups, _worthwhile_threads(x, w_ih, w_hh, n_groups))
-    grad_w_x, grad_w_h, grad_bias = (groups.sum(0).ravel() for groups in by_group)
+    grad_w_x, grad_w_h, grad_bias = (groups.sum(0) for groups in by_group)
     return (
         torch.from_numpy(grad_x) if with_x else None,
         torch.from_numpy(grad_initial),
-        torch.from_numpy(grad_w_x[layout.from_w_x]),
-        torch.from_numpy(grad_w_h[layout.from_w_h]),
-        torch.from_numpy(grad_bias[layout.from_b_x]),
-        torch.from_numpy(grad_bias[layout.from_b_h]),
+        torch.from_numpy(_chosen(grad_w_x, layout.from_w_x)),
+        torch.from_numpy(_chosen(grad_w_h, layout.from_w_h)),
+        torch.from_numpy(_chosen(grad_bias, layout.from_b_x)),
+        torch.from_numpy(_chosen(grad_bias, layout.from_b_h)),
     )
 
 
@@ -338,4 +338,10 @@ def _positions(index: np.ndarray) -> np.ndarray:
 
 
 def _take(weight: Tensor, index: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.zeros(1, _array(weight).dtype), _array(weight).ravel()])[index]
+    numbers = _array(weight)
+    return _chosen(np.concatenate([np.zeros(1, numbers.dtype), numbers.ravel()]), index)
+
+
+def _chosen(numbers: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Those at the positions, none of which is out of bounds: "clip" spares numpy a second look at them."""
+    return numbers.take(index, mode="clip")
