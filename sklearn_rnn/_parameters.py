@@ -137,7 +137,7 @@ n_iter_no_change : int, default=10
         Threads torch may use in fit and predict; None takes what is quickest for the size of the net.
     fused : bool, default=True
         Whether a CPU may run the cells compiled by numba, where it is installed (the extra "fast") and `hidden_size` is
-        at most 256, of an LSTM 128; results agree with torch's own modules to rounding.
+        at most 256; results agree with those of torch's own modules to rounding.
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, shuffling, dropout and held-out samples. The same int gives the same bits on a CPU,
         whatever `n_threads` is where the cells run compiled; torch's own cells round differently by it.

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+LARGEST_HIDDEN_SIZE = 256  # beyond it the matrix products of torch's own modules win
 _TILES = 4  # that a batch has at least, if it has so many register blocks
 _GROUP_ROWS = 8  # at least
 MAX_GROUPS = 16  # of tiles, whose weight gradients are summed apart: as many threads have work in backward
@@ -38,20 +39,19 @@ class _Cell(NamedTuple):
     n_gates: int  # products and the LSTM's c
     n_states: int
     keep: bool  # the gates for backward; a plain cell's are its states
-    largest: int  # hidden size, beyond which the matrix products of torch's own module win
 
 
 CELLS = {
-    "tanh": _Cell("RNN_TANH", (0,), (0,), 1, 1, 1, False, 256),
-    "relu": _Cell("RNN_RELU", (0,), (0,), 1, 1, 1, False, 256),
-    "lstm": _Cell("LSTM", (0, 1, 2, 3), (0, 1, 2, 3), 4, 5, 2, True, 128),
-    "gru": _Cell("GRU", (2, 0, 1), (0, 1, 2), 4, 4, 1, True, 256),
+    "tanh": _Cell("RNN_TANH", (0,), (0,), 1, 1, 1, False),
+    "relu": _Cell("RNN_RELU", (0,), (0,), 1, 1, 1, False),
+    "lstm": _Cell("LSTM", (0, 1, 2, 3), (0, 1, 2, 3), 4, 5, 2, True),
+    "gru": _Cell("GRU", (2, 0, 1), (0, 1, 2), 4, 4, 1, True),
 }
 
 
 def are_quicker(layer: nn.RNNBase, device_type: str) -> bool:
     """Whether these cells can take the place of torch's layer on this kind of device, and are quicker."""
-    return _numba_is_installed() and device_type == "cpu" and layer.hidden_size <= CELLS[_cell_of(layer)].largest
+    return _numba_is_installed() and device_type == "cpu" and layer.hidden_size <= LARGEST_HIDDEN_SIZE
 
 
 def is_usable(layer: nn.RNNBase, x: Tensor) -> bool:
