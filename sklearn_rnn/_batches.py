@@ -18,7 +18,7 @@ from sklearn_rnn.sequences import Sequences
 _LARGEST_BATCH = 2**24
 # A matrix product of fewer rows takes another code path and rounds differently: prediction never has fewer.
 ROWS_PER_TILE = 8
-_PREDICTION_BATCH = 256
+PREDICTION_BATCH = 256
 
 
 class SequenceDataset(torch.utils.data.Dataset):
@@ -155,9 +155,9 @@ def prediction_batches(dataset: SequenceDataset, width: int) -> Iterator[tuple[N
     )
     while len(order):
         # Ordered by length, so the batch's last candidate is its longest.
-        longest = int(lengths[order[:_PREDICTION_BATCH][-1]])
+        longest = int(lengths[order[:PREDICTION_BATCH][-1]])
         fitting = _LARGEST_BATCH // (longest * width) // ROWS_PER_TILE * ROWS_PER_TILE
-        rows, order = order.tensor_split([min(max(fitting, ROWS_PER_TILE), _PREDICTION_BATCH)])
+        rows, order = order.tensor_split([min(max(fitting, ROWS_PER_TILE), PREDICTION_BATCH)])
         repeats = -len(rows) % ROWS_PER_TILE
         yield rows.numpy(), dataset.inputs(torch.cat([rows, rows[-1:].expand(repeats)]))
 

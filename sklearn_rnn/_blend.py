@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_rnn._batches import Batches
+from sklearn_rnn._batches import PREDICTION_BATCH, Batches
 from sklearn_rnn._device import torch_threads
 from sklearn_rnn._forecast_data import ForecastDataset, evenly_spread
 from sklearn_rnn.nets import ForecastNet
@@ -16,7 +16,6 @@ PENALTIES = (0.001, 0.01, 0.1, 1.0)  # in units of the mean square of a window's
 RECENT_SEGMENTS = 4
 LONGEST = 1_024  # steps of a window that the regression reads
 LARGEST = 50_000  # series that it is fitted to, windows times targets
-BATCH = 256
 
 
 @dataclass
@@ -54,7 +53,7 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
     following = torch.zeros(n_steps, net.horizon, dtype=torch.float64)
     counts = torch.zeros(net.horizon, dtype=torch.float64)
     chosen = torch.from_numpy(evenly_spread(len(data), max(LARGEST // net.n_targets, 1)))
-    for rows in chosen.split(BATCH):
+    for rows in chosen.split(PREDICTION_BATCH):
         (values, lengths, _), (targets, _) = data.batch(rows)
         inputs, outputs = net.normalised_pairs(values, lengths, targets)
         inputs, present = inputs[:, -n_steps:], ~outputs.isnan()
@@ -95,7 +94,7 @@ def _solve(moments: Moments, penalty: float, segment_size: int) -> Tensor:
 def share_of_net(net: ForecastNet, ridge: Tensor, held_out: ForecastDataset) -> Tensor:
     """The net's share (horizon,) in the mixture of both forecasts that has the smallest squared error."""
     sums = torch.zeros(2, net.n_decoded * net.decoded_size, dtype=torch.float64)
-    for inputs, (targets, _) in Batches(held_out, BATCH):
+    for inputs, (targets, _) in Batches(held_out, PREDICTION_BATCH):
         linear = net.linear_forecast(ridge, *inputs[:2])  # (batch, horizon * n_targets)
         towards_net, wanted = net.point_forecast(*inputs) - linear, targets - linear
         products = towards_net * torch.stack([wanted, towards_net]).masked_fill(wanted.isnan(), 0.0)

@@ -8,12 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sklearn_rnn._batches import Batches
+from sklearn_rnn._batches import PREDICTION_BATCH, Batches
 from sklearn_rnn._forecast_data import ForecastDataset
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.nets.forecast import quantile_spans
-
-BATCH = 256
 
 
 @torch.no_grad()
@@ -31,7 +29,7 @@ def calibrate(net: ForecastNet, held_out: ForecastDataset, levels: Sequence[floa
         How much each window counts, at most 1.
     """
     ratios = []  # the distance of what came from the median, in spans
-    for inputs, (targets, _) in Batches(held_out, BATCH):
+    for inputs, (targets, _) in Batches(held_out, PREDICTION_BATCH):
         forecasts = net(*inputs).unflatten(1, (net.horizon, net.n_targets))
         spans = quantile_spans(forecasts, net.median, net.deviation(*inputs[:2]))
         distances = targets.unflatten(1, (net.horizon, net.n_targets)) - forecasts[..., net.median]

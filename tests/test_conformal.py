@@ -17,7 +17,7 @@ HORIZON = 4
 
 
 def series(n_rows, noise=0.2, seed=3):
-    """A week's pattern and noise of a deviation that may differ from row to row."""
+    """A week's pattern and noise."""
     rng = np.random.default_rng(seed)
     days = np.arange(n_rows)
     y = np.sin(days * 2 * np.pi / 7) + noise * rng.normal(size=n_rows)
@@ -84,9 +84,8 @@ def test_older_windows_weigh_less():
 
 def make_net(**options):
     torch.manual_seed(0)
-    net = ForecastNet(2, 3, mean=[1.0, 2.0], scale=[2.0, 3.0], n_steps=10, hidden_size=4, n_quantiles=3, **options)
-    net.median = 1
-    return net.double().eval()
+    sizes = {"n_steps": 10, "hidden_size": 4, "n_quantiles": 3, "median": 1}
+    return ForecastNet(2, 3, mean=[1.0, 2.0], scale=[2.0, 3.0], **sizes, **options).double().eval()
 
 
 @pytest.mark.parametrize("normalize", ["scaled", "last", "standard", None])

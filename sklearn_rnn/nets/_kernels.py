@@ -4,6 +4,9 @@ Samples are worked through in tiles of some rows; a tile runs all its steps whil
 Inside, an array of features is cut into panels: ``(n_panels, rows, LANES)``, where a panel's last axis is one SIMD vector.
 So one gate of a tile is a contiguous run of ``n_panels * rows * LANES`` numbers, and the products keep a block of
 ``ROWS x VECTORS`` sums in registers. Hidden sizes that do not fill a panel are padded with zeros by the caller.
+
+All in one file, because numba's cache of compiled code looks at the date of this file alone: a change of a function that
+stood in another would go unseen.
 """
 
 from __future__ import annotations
