@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_rnn._settings import OPTIMIZERS, SCHEDULES, takes_the_settings
+from sklearn_rnn._optimizers import OPTIMIZERS, takes_the_settings
+from sklearn_rnn._settings import SCHEDULES
 from sklearn_rnn._training import is_callback
 from sklearn_rnn.nets.pooling import POOLINGS
 from sklearn_rnn.nets.recurrent import CELLS

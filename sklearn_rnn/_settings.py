@@ -1,8 +1,7 @@
-"""What training is to do, as plain values: optimizers and schedules by name, and all settings of one fit."""
+"""What training is to do, as plain values: schedules by name, and all settings of one fit."""
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -10,15 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adamw": torch.optim.AdamW,
-    "adam": torch.optim.Adam,
-    "nadam": torch.optim.NAdam,
-    "radam": torch.optim.RAdam,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": torch.optim.SGD,
-}
 
 
 def _one_cycle(progress: float) -> float:
@@ -61,9 +51,3 @@ class TrainingSettings:
         """The settings that a result depends on, by name."""
         silent = ("callbacks", "device", "verbose", "checkpoint", "checkpoint_every")
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in silent}
-
-
-def takes_the_settings(optimizer: type) -> bool:
-    """Whether a class is an optimizer that can be made with a learning rate and weight decay."""
-    is_optimizer = issubclass(optimizer, torch.optim.Optimizer)
-    return is_optimizer and {"lr", "weight_decay"} <= set(inspect.signature(optimizer).parameters)

@@ -25,15 +25,15 @@ from sklearn_rnn._distributed import check_alike, gathered, n_processes, rank, s
 from sklearn_rnn._errors import warn
 from sklearn_rnn._gradients import average_gradient, clip_gradient
 from sklearn_rnn._losses import Criterion
+from sklearn_rnn._optimizers import optimizer_and_options
 from sklearn_rnn._progress import show_progress
-from sklearn_rnn._settings import OPTIMIZERS, SCHEDULES, TrainingSettings
+from sklearn_rnn._settings import SCHEDULES, TrainingSettings
 from sklearn_rnn.nets import ForecastNet, RecurrentNet
 from sklearn_rnn.nets.pooling import valid_steps
 
 NETS: dict[str, type[nn.Module]] = {net.__name__: net for net in (RecurrentNet, ForecastNet)}
 DIVERGED = "Lower learning_rate, set or lower gradient_clip, or look for extreme values in X and y."
 FitFunction = TypeVar("FitFunction", bound=Callable[..., Any])
-_FUSED_OPTIMIZERS = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 
 
 class StopTraining(KeyboardInterrupt):
@@ -312,8 +312,7 @@ def _make_net(
     settings: TrainingSettings,
     seed: int,
 ) -> SequenceNet:
-    optimizer = OPTIMIZERS.get(settings.optimizer, settings.optimizer)  # type: ignore[arg-type]  # a class is no key
-    options = {"optimizer__fused": True} if optimizer in _FUSED_OPTIMIZERS and settings.device != "mps" else {}
+    optimizer, options = optimizer_and_options(settings.optimizer, settings.device)
     net = SequenceNet(
         module,
         criterion,
@@ -332,7 +331,7 @@ def _make_net(
         generator=torch.Generator().manual_seed(seed + rank()),
         record_batches=bool(settings.callbacks),
         samples_an_epoch=min(gathered(train.samples_an_epoch)),  # all make as many updates
-        **options,
+        **{f"optimizer__{name}": value for name, value in options.items()},
     )
     return net.initialize()
 

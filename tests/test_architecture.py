@@ -30,6 +30,7 @@ FLOORS = {
     "_onnx": 1,
     "_training": 1,
     "_settings": 1,
+    "_optimizers": 1,
     "_gradients": 1,
     "_prediction": 1,
     "_progress": 1,
@@ -178,6 +179,20 @@ def test_a_circle_would_be_found():
 
 def test_the_package_is_imported_without_torch_until_a_net_is_needed():
     code = "import sys; from sklearn_rnn import SlidingWindow; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_fit_does_without_the_import_of_torchs_compiler():
+    code = """
+import sys
+import numpy as np
+from sklearn_rnn import RNNRegressor
+from sklearn_rnn._optimizers import OPTIMIZERS
+X = np.random.default_rng(0).normal(size=(20, 5, 1)).astype("float32")
+for optimizer in OPTIMIZERS:
+    RNNRegressor(hidden_size=4, max_epochs=1, optimizer=optimizer).fit(X, X[:, 0, 0]).predict(X)
+    assert "torch._dynamo" not in sys.modules, optimizer
+"""
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

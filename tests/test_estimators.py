@@ -20,6 +20,7 @@ from skorch.callbacks import Callback
 from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences
 from sklearn_rnn._device import is_joblib_worker
 from sklearn_rnn._net_estimator import automatic_batch_size
+from sklearn_rnn._optimizers import OPTIMIZERS
 from sklearn_rnn._validation import stratified_split
 from sklearn_rnn.nets.fused import n_threads_here
 
@@ -229,6 +230,15 @@ def test_schedules_move_the_learning_rate_as_named(series, schedule):
     else:
         assert rates.is_monotonic_decreasing
         assert rates.iloc[-1] < 0.01
+
+
+@pytest.mark.parametrize(("name", "optimizer"), OPTIMIZERS.items())
+def test_an_optimizer_by_name_does_what_torchs_own_class_does(series, name, optimizer):
+    X, y = series
+    own = type("Own", (optimizer,), {})  # which the fit makes as it is
+    options = {**TINY, "dtype": "float64", "weight_decay": 0.1, "learning_rate": 0.01}
+    by_name, by_class = (RNNRegressor(**options, optimizer=choice).fit(X, y).predict(X) for choice in (name, own))
+    np.testing.assert_allclose(by_name, by_class, rtol=1e-10)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", torch.optim.Adagrad])

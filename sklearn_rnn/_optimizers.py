@@ -1,0 +1,42 @@
+"""Optimizers, by name or as classes of the user's, and how training makes one."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+_WITH_ONE_KERNEL = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
+_DECORATED = ("add_param_group", "load_state_dict", "state_dict", "step", "zero_grad")
+
+
+def takes_the_settings(optimizer: type) -> bool:
+    """Whether a class is an optimizer that can be made with a learning rate and weight decay."""
+    is_optimizer = issubclass(optimizer, torch.optim.Optimizer)
+    return is_optimizer and {"lr", "weight_decay"} <= set(inspect.signature(optimizer).parameters)
+
+
+def optimizer_and_options(optimizer: str | type, device: str) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
+    """The class to make, and what to pass to it besides the settings: one kernel for all weights, where there is."""
+    known = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+    options = {"fused": True} if known in _WITH_ONE_KERNEL and device != "mps" else {}
+    return _without_compiler(known) if known in OPTIMIZERS.values() else known, options
+
+
+def _without_compiler(optimizer: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """The same optimizer, which does not import torch's compiler to tell it to keep out.
+
+    Nothing here is compiled by torch, and that import takes two seconds of the first fit of every process.
+    """
+    members = {name: inspect.unwrap(getattr(optimizer, name)) for name in _DECORATED}
+    members["step"] = torch.no_grad()(members["step"])
+    return type(optimizer.__name__, (optimizer,), members)
