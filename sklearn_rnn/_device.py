@@ -7,7 +7,9 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
+import numpy as np
 import torch
 from joblib.parallel import get_active_backend
 
@@ -98,6 +100,7 @@ def limited_threads(n_threads: int | None, layers: RecurrentLayers, device: str)
     Compiled cells have threads of their own, which sleep while they wait; torch then gets one thread, whose companions
     would only spin beside them.
     """
+    _keep_freed_memory()
     compiled = layers.runs_compiled(torch.device(device).type)
     if n_threads is None:
         worth_it = compiled or layers.hidden_size >= _HIDDEN_SIZE_WORTH_SPINNING
@@ -105,6 +108,17 @@ def limited_threads(n_threads: int | None, layers: RecurrentLayers, device: str)
     n_threads = int(n_threads)
     with cell_threads(n_threads), torch_threads(1 if compiled else n_threads):
         yield
+
+
+@lru_cache(maxsize=1)
+def _keep_freed_memory() -> None:
+    """Let this process keep the memory that one batch frees for the next one, 64 MB at most.
+
+    The C library of Linux returns memory at the heap's end as soon as there is twice the largest block that was ever
+    freed, and the next batch gets it back page by page, which takes up to a third of a training step. So a block of the
+    largest size that it learns from is freed; nothing is written to it, so it never takes memory.
+    """
+    np.empty(2**25 - 2**16, dtype=np.uint8)
 
 
 def is_joblib_worker() -> bool:
