@@ -12,8 +12,10 @@ from sklearn_rnn._device import torch_threads
 from sklearn_rnn._forecast_data import ForecastDataset, evenly_spread
 from sklearn_rnn.nets import ForecastNet
 
-PENALTIES = (0.001, 0.01, 0.1, 1.0)  # in units of the mean square of a window's normalised values
+PENALTIES = (1e-5, 1e-4, 0.001, 0.01, 0.1, 1.0)  # in units of the mean square of a window's normalised values
+USUAL_PENALTY = 0.1  # where nothing is held out to choose by
 RECENT_SEGMENTS = 4
+CLEARLY_BETTER = 0.95  # the error, as a part of the sparse regression's, at which one on all steps is preferred
 LONGEST = 1_024  # steps of a window that the regression reads
 LARGEST = 50_000  # series that it is fitted to, windows times targets
 
@@ -27,54 +29,72 @@ class Moments:
     windows : Tensor of shape (n_steps, n_steps)
     following : Tensor of shape (n_steps, horizon)
         Over the targets that are there.
+    squares : Tensor of shape (horizon,)
+        Of what follows alone.
     """
 
     windows: Tensor
     following: Tensor
+    squares: Tensor
+
+    def error(self, weights: Tensor) -> float:
+        """The squared error of weights (n_steps, horizon), summed over the horizon."""
+        of_weights = (self.windows @ weights - 2 * self.following) * weights
+        return float(self.squares.sum() + of_weights.sum())
 
 
 @torch.no_grad()
-def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset) -> None:
+def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset | None) -> None:
     """Give the net, segment by segment of the horizon, the share of its forecast that fits the held-out rows best.
 
     The rest is the forecast of a ridge regression on the target's own window: few weights, which do not overfit where
-    the horizon is long and the net does. Each step of the horizon has its own regression, on the last segments of the
-    window, on the values at the step's own place in each earlier segment (Lin et al. 2024, SparseTSF), and on the
-    window's mean. The shares are those of least squares between 0 and 1 (Breiman 1996, Stacked regressions).
+    the horizon is long, or the rows are few, and the net does. Each step of the horizon has its own regression, see
+    :func:`ridge_weights`. The shares are those of least squares between 0 and 1 (Breiman 1996, Stacked regressions), or
+    halves where no rows are held out: equal shares are hard to beat by any that few rows tell (Timmermann 2006).
     """
-    ridge = net.direct_weight(ridge_weights(_moments(net, train), _moments(net, held_out), net.segment_size))
-    ridge = ridge.to(net.output_scale)
-    net.blend(ridge, share_of_net(net, ridge, held_out))
+    if held_out is None:
+        each = _solve(_moments(net, train), USUAL_PENALTY, net.segment_size)
+    else:
+        each = ridge_weights(_moments(net, train), _moments(net, held_out), net.segment_size)
+    ridge = net.direct_weight(each.T).to(net.output_scale)
+    net.blend(ridge, torch.full((net.horizon,), 0.5) if held_out is None else share_of_net(net, ridge, held_out))
 
 
 def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
     n_steps = min(net.n_steps, LONGEST)
     windows = torch.zeros(n_steps, n_steps, dtype=torch.float64)
     following = torch.zeros(n_steps, net.horizon, dtype=torch.float64)
-    counts = torch.zeros(net.horizon, dtype=torch.float64)
+    squares, counts = torch.zeros(2, net.horizon, dtype=torch.float64)
     chosen = torch.from_numpy(evenly_spread(len(data), max(LARGEST // net.n_targets, 1)))
     for rows in chosen.split(PREDICTION_BATCH):
         (values, lengths, _), (targets, _) = data.batch(rows)
         inputs, outputs = net.normalised_pairs(values, lengths, targets)
         inputs, present = inputs[:, -n_steps:], ~outputs.isnan()
+        outputs = outputs.nan_to_num(nan=0.0)
         windows += (inputs.T @ inputs).cpu()
-        following += (inputs.T @ outputs.nan_to_num(nan=0.0)).cpu()
+        following += (inputs.T @ outputs).cpu()
+        squares += outputs.double().square().sum(dim=0).cpu()
         counts += present.sum(dim=0).cpu()
-    return Moments(windows / (len(chosen) * net.n_targets), following / counts.clamp(min=1))
+    counts = counts.clamp(min=1)
+    return Moments(windows / (len(chosen) * net.n_targets), following / counts, squares / counts)
 
 
 @torch_threads(1)  # the threads of a decomposition would change bits
 def ridge_weights(train: Moments, held_out: Moments, segment_size: int) -> Tensor:
-    """Weights (horizon, n_steps), with the penalty that leaves the smallest squared error on the held-out windows."""
-    solutions = [_solve(train, penalty, segment_size) for penalty in PENALTIES]
-    errors = [
-        ((held_out.windows @ weights - 2 * held_out.following) * weights).sum().item()  # but for a constant
-        for weights in solutions
-    ]
-    return solutions[errors.index(min(errors))].T
+    """Weights (n_steps, horizon) of the regression, and with the penalty, that the held-out windows ask for.
+
+    A sparse one reads the last segments of the window, the values at the step's own place in each earlier segment (Lin
+    et al. 2024, SparseTSF), and the window's mean. One on all steps is taken only where it is clearly better: it has so
+    many weights that it loses most when the series changes.
+    """
+    sparse, whole = (
+        min((_solve(train, penalty, segment_size, whole=whole) for penalty in PENALTIES), key=held_out.error)
+        for whole in (False, True)
+    )
+    return whole if held_out.error(whole) < CLEARLY_BETTER * held_out.error(sparse) else sparse
 
 
-def _solve(moments: Moments, penalty: float, segment_size: int) -> Tensor:
+def _solve(moments: Moments, penalty: float, segment_size: int, *, whole: bool = False) -> Tensor:
     """Weights (n_steps, horizon) of the ridge regressions, the window's mean given back to its steps."""
     n_steps, horizon = moments.following.shape
     mean = torch.full((n_steps, 1), 1 / n_steps, dtype=torch.float64)
@@ -82,9 +102,10 @@ def _solve(moments: Moments, penalty: float, segment_size: int) -> Tensor:
     windows, following = with_mean.T @ moments.windows @ with_mean, with_mean.T @ moments.following
     penalty *= max(windows.diagonal().mean().item(), 1e-6)
     before_end = n_steps - torch.arange(n_steps)  # 1 for the newest
+    recent = before_end <= (n_steps if whole else RECENT_SEGMENTS * segment_size)
     weights = torch.zeros(n_steps + 1, horizon, dtype=torch.float64)
     for place in range(min(segment_size, horizon)):
-        read = (before_end <= RECENT_SEGMENTS * segment_size) | ((before_end + place) % segment_size == 0)
+        read = recent | ((before_end + place) % segment_size == 0)
         used = torch.cat([read.nonzero()[:, 0], torch.tensor([n_steps])])
         matrix = windows[used][:, used] + penalty * torch.eye(len(used), dtype=torch.float64)
         weights[used, place::segment_size] = torch.linalg.solve(matrix, following[used, place::segment_size])

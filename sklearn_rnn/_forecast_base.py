@@ -184,8 +184,12 @@ class BaseForecaster(HistoryForecaster):
                     optimizer_state=state,
                     observers=[task],
                 )
-                if self.blend and held_out is not None and stop_early:
+                if self.blend and stop_early:
                     blend(module, data, held_out)
+                elif self.blend and not (
+                    self._roles.past or self._roles.n_known or resume
+                ):  # it knows of no covariates
+                    blend(module, data, None)
                 if self.conformal and held_out is not None:
                     weights = recency(_rows_behind(rows, held_out))
                     calibrate(module, held_out, all_quantiles(self.quantiles), weights)

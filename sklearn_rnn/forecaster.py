@@ -83,8 +83,9 @@ class RNNForecaster(OriginForecaster):
         held-out rows, the newest of which count most. Distances are counted in those that the net gives and in the
         deviation of the target in its window, so that they follow a series that becomes calmer or wilder.
     blend : bool, default=True
-        Whether to mix the net's forecast with that of a ridge regression on the target's window, where training stops
-        early, in the proportion that fits the held-out rows best, segment by segment of the horizon.
+        Whether to mix the net's forecast with that of a ridge regression on the target's window. Where training stops
+        early, it is in the proportion that fits the held-out rows best, segment by segment of the horizon; otherwise in
+        halves, unless there are covariates, of which the regression knows nothing.
     cell : {"gru", "lstm", "rnn"}, default="gru"
         The recurrent cell.
     hidden_size : int, default=128
@@ -126,7 +127,7 @@ class RNNForecaster(OriginForecaster):
     season_ : int
         Rows of a season by the spacing of the times, 1 if it does not tell: what the seasonal naive forecast repeats.
     net_share_ : ndarray of shape (horizon,)
-        The net's share in the forecast of each step ahead, see `blend`; 1 if no rows were held out.
+        The net's share in the forecast of each step ahead, see `blend`.
     skill_ : dict or None
         Mean absolute error on the held-out rows, in standard deviations of each target, of "model", "persistence" and
         "seasonal_naive", and "skill", by which share the model beats the better of both. None if no rows were held out.
@@ -141,8 +142,8 @@ class RNNForecaster(OriginForecaster):
     ----------
     Lin et al. (2023), SegRNN: segment recurrent neural network for long-term time series forecasting. Lin et al.
     (2024), SparseTSF: modeling long-term time series forecasting with 1k parameters. Breiman (1996), Stacked
-    regressions. Lei et al. (2018), Distribution-free predictive inference for regression. Barber et al. (2023),
-    Conformal prediction beyond exchangeability.
+    regressions. Timmermann (2006), Forecast combinations. Lei et al. (2018), Distribution-free predictive inference for
+    regression. Barber et al. (2023), Conformal prediction beyond exchangeability.
 
     Examples
     --------
