@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from _report import benchmark_arguments, median_ratio, print_table
 
-from sklearn_rnn.nets.fused import cell_threads
+from sklearn_rnn._device import limited_threads
 from sklearn_rnn.nets.recurrent import CELLS, RecurrentLayers
 
 N_STEPS, N_CHANNELS = 48, 8
@@ -23,20 +23,18 @@ PAUSE = 0.012  # seconds
 
 def step_of(layers: RecurrentLayers, X: torch.Tensor) -> None:
     layers.zero_grad()
-    layers(X, None)[:, -1].sum().backward()
+    layers.ends(X).sum().backward()
 
 
 def seconds_of(layers: RecurrentLayers, X: torch.Tensor, n_threads: int) -> float:
     """A step of one turn, with the threads that an estimator would take for it."""
-    compiled = layers.runs_compiled("cpu")
-    torch.set_num_threads(1 if compiled else n_threads)
-    with cell_threads(n_threads):
+    with limited_threads(n_threads, layers, "cpu"):
         step_of(layers, X)
         start = time.perf_counter()
         for _ in range(STEPS_OF_A_TURN):
             step_of(layers, X)
         seconds = time.perf_counter() - start
-    if not compiled and n_threads > 1:
+    if not layers.runs_compiled("cpu") and n_threads > 1:
         time.sleep(PAUSE)
     return seconds / STEPS_OF_A_TURN
 

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import pytest
 import torch
@@ -43,7 +42,7 @@ def _threads():
 def layer_and_module(cell: str, n_channels: int, hidden_size: int, dtype: torch.dtype = torch.float32):
     module_class, options = LAYERS[cell]
     module = module_class(n_channels, hidden_size, batch_first=True, dtype=dtype, **options)
-    return partial(recurrent_states, module), module
+    return (lambda *args: recurrent_states(module, *args)[0]), module
 
 
 def assert_gradients_match(ours, theirs, tolerance: float) -> None:
@@ -87,13 +86,31 @@ def test_a_start_is_where_torch_starts_from_too(cell):
     )
 
 
+@pytest.mark.parametrize("used", [(0, 1), (1, 0), (1, 1)], ids=["final", "states", "both"])
+@pytest.mark.parametrize("cell", LAYERS)
+def test_the_final_state_is_torchs_with_its_gradients(cell, used):
+    _, module = layer_and_module(cell, 3, 20, torch.float64)
+    x = torch.randn(37, 5, 3, dtype=torch.float64, requires_grad=True)
+    outputs, final = module(x)
+    final = torch.stack([part[0] for part in final], dim=1) if cell == "lstm" else final.transpose(0, 1)
+    theirs, ours = (outputs, final), recurrent_states(module, x)
+    directions = [torch.randn_like(part) for part in theirs]
+    leaves = [x, *module.parameters()]
+    gradients = []
+    for parts in (ours, theirs):
+        torch.testing.assert_close(parts, theirs, rtol=0, atol=1e-10)
+        chosen = [(part * direction).sum() for part, direction, use in zip(parts, directions, used, strict=True) if use]
+        gradients.append(torch.autograd.grad(sum(chosen), leaves))
+    assert_gradients_match(*gradients, 1e-10)
+
+
 @pytest.mark.parametrize("cell", LAYERS)
 def test_inference_gives_the_bits_of_training(cell):
-    layer, _ = layer_and_module(cell, 3, 20)
+    _, module = layer_and_module(cell, 3, 20)
     x = torch.randn(33, 7, 3)
-    trained = layer(x)
+    trained = recurrent_states(module, x)
     with torch.no_grad():
-        assert torch.equal(layer(x), trained)
+        assert all(map(torch.equal, recurrent_states(module, x), trained))
 
 
 @pytest.mark.parametrize("cell", LAYERS)
@@ -202,10 +219,10 @@ def test_a_forked_child_has_threads_of_its_own():
         from sklearn_rnn.nets.fused import recurrent_states
         torch.set_num_threads(2)
         x, gru = torch.randn(64, 5, 3), torch.nn.GRU(3, 8, batch_first=True)
-        parent = recurrent_states(gru, x)
+        parent = recurrent_states(gru, x)[0]
         pid = os.fork()
         if pid == 0:
-            os._exit(0 if torch.equal(recurrent_states(gru, x), parent) else 1)
+            os._exit(0 if torch.equal(recurrent_states(gru, x)[0], parent) else 1)
         assert os.waitpid(pid, 0)[1] == 0
     """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

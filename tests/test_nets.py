@@ -118,11 +118,13 @@ def test_pooling_is_what_its_name_says_over_the_valid_steps(pooling):
         torch.testing.assert_close(net.pool(states, LENGTHS)[i], expected)
 
 
-@pytest.mark.parametrize("options", [{}, {"bidirectional": True, "pooling": "attention"}, {"segment_size": 2}])
+@pytest.mark.parametrize("lengths", [None, torch.tensor([4, 3])], ids=["full", "unequal"])
+@pytest.mark.parametrize(
+    "options", [{}, {"bidirectional": True}, {"bidirectional": True, "pooling": "attention"}, {"segment_size": 2}]
+)
 @pytest.mark.parametrize("cell", CELLS)
-def test_gradients_agree_with_finite_differences(cell, options):
+def test_gradients_agree_with_finite_differences(cell, options, lengths):
     net = RecurrentNet(2, 2, cell=cell, hidden_size=3, fused=cell != "rnn", **options).double()
-    lengths = torch.tensor([4, 3])
 
     def outputs(X, *weights):
         named = dict(zip(dict(net.named_parameters()), weights, strict=True))

@@ -470,14 +470,21 @@ def _load_channels(x_now, x, first_row, n_rows, step):
 
 
 @_inner
-def _gather_initial(state, initial, first_row, n_rows):
-    n_panels = state.shape[0] // initial.shape[1]
-    for part in range(initial.shape[1]):
-        gather(state[part * n_panels : (part + 1) * n_panels], initial, first_row, n_rows, part)
+def _gather_state(state, array, first_row, n_rows):
+    n_panels = state.shape[0] // array.shape[1]
+    for part in range(array.shape[1]):
+        gather(state[part * n_panels : (part + 1) * n_panels], array, first_row, n_rows, part)
+
+
+@_inner
+def _scatter_state(array, first_row, n_rows, state):
+    n_panels = state.shape[0] // array.shape[1]
+    for part in range(array.shape[1]):
+        scatter(array, first_row, n_rows, part, state[part * n_panels : (part + 1) * n_panels])
 
 
 @_inlined
-def _forward_tile(cell, x, initial, w_x, w_h, bias, gates, states, x_now, state, first_row):
+def _forward_tile(cell, x, initial, w_x, w_h, bias, gates, states, final, x_now, state, first_row):
     n_x, n_products, last = w_x.shape[0], bias.shape[0], gates.shape[0] - 1
     n_rows = min(state.shape[1], x.shape[0] - first_row)
     hidden, flat_state = state[: w_h.shape[1]], state.reshape(-1)
@@ -486,7 +493,7 @@ def _forward_tile(cell, x, initial, w_x, w_h, bias, gates, states, x_now, state,
     first, end = n_x * bias[0].size, n_products * bias[0].size
     set_zero(x_now.reshape(-1))
     set_zero(flat_state)
-    _gather_initial(state, initial, first_row, n_rows)
+    _gather_state(state, initial, first_row, n_rows)
     for step in range(x.shape[1]):
         slot = min(step, last)
         now, flat_now = gates[slot], flat_gates[slot]
@@ -497,15 +504,16 @@ def _forward_tile(cell, x, initial, w_x, w_h, bias, gates, states, x_now, state,
         product(from_hidden, from_hidden, rows_first(hidden), w_h)
         step_forward(cell, flat_now, flat_state)
         scatter(states, first_row, n_rows, step, hidden)
+    _scatter_state(final, first_row, n_rows, state)
 
 
 @_kernel
-def forward(cell, x, initial, w_x, w_h, bias, keep, gates, states, first_tile, end_tile):
-    """Run the tiles from first_tile to before end_tile: fill their states and, if keep, their gates.
+def forward(cell, x, initial, w_x, w_h, bias, keep, gates, states, final, first_tile, end_tile):
+    """Run the tiles from first_tile to before end_tile: fill their states, the final ones and, if keep, their gates.
 
-    x : (batch, steps, channels). initial : (batch, 1 or 2, hidden), h and the LSTM's c. w_x : (vectors, 1, channels, lanes),
-    for the first gates; w_h : (vectors, hidden panels, lanes, lanes), for the last of those that are products.
-    bias : (panels of products, rows, lanes). gates : (tiles, steps, panels, rows, lanes), or (1, 1, ...) if not keep.
+    x : (batch, steps, channels). initial and final : (batch, 1 or 2, hidden), h and the LSTM's c.
+    w_x : (vectors, 1, channels, lanes), for the first gates; w_h : (vectors, hidden panels, lanes, lanes), for the last
+    of those that are products. bias : (panels of products, rows, lanes). gates : (tiles, steps, panels, rows, lanes), or (1, 1, ...) if not keep.
     states : (batch, steps, hidden).
     """
     rows, lanes = gates.shape[3:]
@@ -514,7 +522,7 @@ def forward(cell, x, initial, w_x, w_h, bias, keep, gates, states, first_tile, e
     for tile in range(first_tile, end_tile):
         _forward_tile(
             cell, borrow(x), borrow(initial), borrow(w_x), borrow(w_h), borrow(bias), borrow(gates)[tile if keep else 0],
-            borrow(states), borrow(x_now), borrow(state), tile * rows,
+            borrow(states), borrow(final), borrow(x_now), borrow(state), tile * rows,
         )  # fmt: skip
 
 
@@ -523,7 +531,7 @@ def _load_before(cell, before, states, initial, gates, first_row, n_rows, step):
     """The state that the step started from; the LSTM's c stands in the last panels of the gates."""
     n_panels = before.shape[0] // initial.shape[1]
     if step == 0:
-        _gather_initial(before, initial, first_row, n_rows)
+        _gather_state(before, initial, first_row, n_rows)
         return
     gather(before[:n_panels], states, first_row, n_rows, step - 1)
     if cell == LSTM:
@@ -547,8 +555,8 @@ def _add_weight_gradients(grads, before, x_slots, ones, grad_w_x, grad_w_h, grad
 
 @_inlined
 def _backward_tile(
-    cell, x, initial, states, gates, grad_states, back_x, back_h, grad_x, grad_initial, grad_w_x, grad_w_h, grad_bias,
-    grads, before, x_slots, ones, carry, incoming, outgoing, first_row, slot,
+    cell, x, initial, states, gates, grad_states, grad_final, back_x, back_h, grad_x, grad_initial,
+    grad_w_x, grad_w_h, grad_bias, grads, before, x_slots, ones, carry, incoming, outgoing, first_row, slot,
 ):  # fmt: skip
     """Run one tile; slot is the first free one of the arrays of slots, and so is what is returned."""
     rows, n_panels, last = carry.shape[1], back_h.shape[0], gates.shape[0] - 1
@@ -559,10 +567,12 @@ def _backward_tile(
     flat_before = before.reshape(n_slots, -1)
     set_zero(flat_carry)  # stays 0 in the rows that the last tile does not fill
     set_zero(flat_incoming)
+    _gather_state(carry, grad_final, first_row, n_rows)
     for step in range(x.shape[1] - 1, -1, -1):
         now, at = grads[slot], min(step, last)
-        gather(incoming, grad_states, first_row, n_rows, step)
-        add(flat_carry, flat_incoming)
+        if grad_states.size:
+            gather(incoming, grad_states, first_row, n_rows, step)
+            add(flat_carry, flat_incoming)
         _load_before(cell, before[slot], states, initial, gates, first_row, n_rows, step)
         _load_channels(x_slots[slot], x, first_row, n_rows, step)
         if cell == RNN_TANH or cell == RNN_RELU:
@@ -578,20 +588,20 @@ def _backward_tile(
         if slot == n_slots:
             _add_weight_gradients(grads, before, x_slots, ones, grad_w_x, grad_w_h, grad_bias)
             slot = 0
-    for part in range(initial.shape[1]):
-        scatter(grad_initial, first_row, n_rows, part, carry[part * n_panels : (part + 1) * n_panels])
+    _scatter_state(grad_initial, first_row, n_rows, carry)
     return slot
 
 
 @_kernel
 def backward(
-    cell, x, initial, states, keep, gates, grad_states, back_x, back_h,
+    cell, x, initial, states, keep, gates, grad_states, grad_final, back_x, back_h,
     grad_x, grad_initial, grad_w_x, grad_w_h, grad_bias, tiles_per_group, first_group, end_group,
 ):  # fmt: skip
     """Run tiles backward through time, the groups from first_group to before end_group.
 
     Beside forward's arrays: back_x : (channel panels, gate panels, lanes, lanes) and back_h : (hidden panels, gate panels,
-    lanes, lanes), the transposed weights. Filled are grad_x, unless it is empty, grad_initial, and per group
+    lanes, lanes), the transposed weights; grad_states is empty where no state but the final one is used.
+    Filled are grad_x, unless it is empty, grad_initial, and per group
     grad_w_x : (groups, vectors, channels up to a whole block, lanes), grad_w_h : (groups, vectors, padded hidden, lanes),
     grad_bias : (groups, products, 1, lanes): a group's sum does not depend on who computes it, so neither does the total.
     If not keep, gates is (1, 1, ...) and room for a step's gates: a plain cell's are its states.
@@ -615,8 +625,8 @@ def backward(
         for tile in range(group * tiles_per_group, min((group + 1) * tiles_per_group, n_tiles)):
             slot = _backward_tile(
                 cell, borrow(x), borrow(initial), borrow(states), borrow(gates)[tile if keep else 0], borrow(grad_states),
-                borrow(back_x), borrow(back_h), borrow(grad_x), borrow(grad_initial), to_w_x, to_w_h, to_bias,
-                borrow(grads), borrow(before), borrow(x_slots), borrow(ones), borrow(carry), borrow(incoming),
+                borrow(grad_final), borrow(back_x), borrow(back_h), borrow(grad_x), borrow(grad_initial),
+                to_w_x, to_w_h, to_bias, borrow(grads), borrow(before), borrow(x_slots), borrow(ones), borrow(carry), borrow(incoming),
                 borrow(outgoing), tile * rows, slot,
             )  # fmt: skip
         _add_weight_gradients(grads[:slot], before[:slot], x_slots[:slot], ones[:slot], to_w_x, to_w_h, to_bias)

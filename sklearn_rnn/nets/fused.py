@@ -64,8 +64,8 @@ def is_usable(layer: nn.RNNBase, x: Tensor) -> bool:
     )
 
 
-def recurrent_states(layer: nn.RNNBase, x: Tensor, initial: Tensor | None = None) -> Tensor:
-    """States after every step of a one-layer, one-way torch module, as the module computes them.
+def recurrent_states(layer: nn.RNNBase, x: Tensor, initial: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """States after every step of a one-layer, one-way torch module, as the module computes them, and the final one.
 
     Parameters
     ----------
@@ -76,8 +76,12 @@ def recurrent_states(layer: nn.RNNBase, x: Tensor, initial: Tensor | None = None
 
     Returns
     -------
-    states : Tensor of shape (batch, n_steps, hidden_size), differentiable once with respect to x, the start and the
-        weights. A sample's states do not depend on the other samples of the batch nor on threads, to the last bit.
+    states : Tensor of shape (batch, n_steps, hidden_size)
+    final : Tensor of the shape of `initial`
+        After the last step; where it alone is used, backward reads no gradients of other states.
+
+    Both are differentiable once with respect to x, the start and the weights. A sample's states do not depend on the
+    other samples of the batch nor on threads, to the last bit.
     """
     cell = _cell_of(layer)
     if initial is None:
@@ -94,26 +98,27 @@ def _numba_is_installed() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def _run(cell: str, *tensors: Any) -> Tensor:
+def _run(cell: str, *tensors: Any) -> tuple[Tensor, Tensor]:
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        states: Tensor = _Recurrence.apply(cell, *tensors)
-        return states
-    return _forward(cell, *tensors, keep=False)[0]
+        both: tuple[Tensor, Tensor] = _Recurrence.apply(cell, *tensors)
+        return both
+    return _forward(cell, *tensors, keep=False)[:2]
 
 
 class _Recurrence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, cell: str, x: Tensor, initial: Tensor, *weights: Tensor) -> Tensor:
-        states, gates = _forward(cell, x, initial, *weights, keep=True)
+    def forward(ctx: Any, cell: str, x: Tensor, initial: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+        states, final, gates = _forward(cell, x, initial, *weights, keep=True)
         ctx.cell = cell
         ctx.save_for_backward(x, initial, *weights[:2], states, gates)
-        return states
+        ctx.set_materialize_grads(False)
+        return states, final
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_states: Tensor | None, grad_final: Tensor | None) -> tuple[Tensor | None, ...]:
         saved: tuple[Tensor, ...] = ctx.saved_tensors
-        return None, *_backward(ctx.cell, saved, grad_states, with_x=ctx.needs_input_grad[1])
+        return None, *_backward(ctx.cell, saved, grad_states, grad_final, with_x=ctx.needs_input_grad[1])
 
 
 # --- calls of the kernels ---------------------------------------------------------------------------------------------
@@ -121,8 +126,8 @@ class _Recurrence(torch.autograd.Function):
 
 def _forward(
     cell: str, x: Tensor, initial: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, *, keep: bool
-) -> tuple[Tensor, Tensor]:
-    """States (batch, n_steps, hidden_size) and, if keep, the gates (tiles, n_steps, panels, rows, lanes)."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """States (batch, n_steps, hidden_size), the final one and, if keep, gates (tiles, n_steps, panels, rows, lanes)."""
     kernels, layout = _kernels(), _layout(cell, x, w_hh)
     (batch, n_steps, _), hidden_size = x.shape, w_hh.shape[1]
     rows = _tile_rows(batch)
@@ -136,17 +141,19 @@ def _forward(
     bias = bias.repeat(rows, axis=1)
     room = (n_tiles, n_steps) if keep else (n_threads, 1)
     gates = np.empty((*room, layout.n_gates, rows, layout.lanes), x_.dtype)
-    states = np.empty((batch, n_steps, hidden_size), x_.dtype)
+    states, final = np.empty((batch, n_steps, hidden_size), x_.dtype), np.empty_like(initial_)
 
     def run(thread: int, first: int, end: int) -> None:
         mine = gates if keep else gates[thread : thread + 1]
-        kernels.forward(layout.code, x_, initial_, w_x, w_h, bias, keep, mine, states, first, end)
+        kernels.forward(layout.code, x_, initial_, w_x, w_h, bias, keep, mine, states, final, first, end)
 
     _split(run, n_tiles, n_threads)
-    return torch.from_numpy(states), torch.from_numpy(gates)
+    return torch.from_numpy(states), torch.from_numpy(final), torch.from_numpy(gates)
 
 
-def _backward(cell: str, saved: tuple[Tensor, ...], grad_states: Tensor, *, with_x: bool) -> tuple[Tensor | None, ...]:
+def _backward(
+    cell: str, saved: tuple[Tensor, ...], grad_states: Tensor | None, grad_final: Tensor | None, *, with_x: bool
+) -> tuple[Tensor | None, ...]:
     """Gradients with respect to x (None unless with_x), initial, w_ih, w_hh, b_ih and b_hh."""
     x, initial, w_ih, w_hh, states, gates = saved
     kernels, layout = _kernels(), _layout(cell, x, w_hh)
@@ -155,7 +162,9 @@ def _backward(cell: str, saved: tuple[Tensor, ...], grad_states: Tensor, *, with
     tiles_per_group = max(_parts(_GROUP_ROWS, rows), _parts(n_tiles, MAX_GROUPS))
     n_groups = _parts(n_tiles, tiles_per_group)
     read = [_array(t) for t in (x, initial, states)]
-    gates_, grad_states_ = _array(gates), _array(grad_states)
+    gates_ = _array(gates)
+    grad_states_ = _array(x.new_empty(0, 0, 0) if grad_states is None else grad_states)
+    grad_final_ = _array(torch.zeros_like(initial) if grad_final is None else grad_final)
     weights = _take(w_ih, layout.back_x), _take(w_hh, layout.back_h)
     dtype = read[0].dtype
     grad_x = np.empty(x.shape if with_x else (0, 0, 0), dtype)
@@ -165,7 +174,7 @@ def _backward(cell: str, saved: tuple[Tensor, ...], grad_states: Tensor, *, with
     def run(thread: int, first: int, end: int) -> None:
         mine = gates_ if layout.keep else np.zeros_like(gates_[:1])
         kernels.backward(
-            layout.code, *read, layout.keep, mine, grad_states_, *weights, grad_x, grad_initial, *by_group,
+            layout.code, *read, layout.keep, mine, grad_states_, grad_final_, *weights, grad_x, grad_initial, *by_group,
             tiles_per_group, first, end,
         )  # fmt: skip
 

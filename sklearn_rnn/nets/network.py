@@ -123,9 +123,12 @@ class RecurrentNet(nn.Module):
         inputs, input_lengths = self.encoder(values), lengths
         if self.segment_size > 1:
             inputs, input_lengths = fold_segments(inputs, lengths, self.segment_size)
-        states = self.recurrent(inputs, input_lengths)  # (batch, steps, output_size)
-        if not self.per_step:
-            states = self.pool(states, input_lengths)  # (batch, output_size)
+        if self.per_step:
+            states = self.recurrent(inputs, input_lengths)  # (batch, steps, output_size)
+        elif self.pool.kind == "last" and input_lengths is None:
+            states = self.recurrent.ends(inputs)  # (batch, output_size), without gradients of all steps in backward
+        else:
+            states = self.pool(self.recurrent(inputs, input_lengths), input_lengths)
         raw = self.head(self.dropout(states))
         if self.n_quantiles:
             raw = spread_quantiles(raw.unflatten(-1, (self.n_outputs, self.n_quantiles)))

@@ -66,16 +66,29 @@ class RecurrentLayers(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
         """States of the last layer, (batch, steps, output_size); `lengths` None means that all steps are valid."""
-        states = inputs
+        return self._read(inputs, lengths)[0]
+
+    def ends(self, inputs: Tensor) -> Tensor:
+        """What the last layer remembers, (batch, output_size), of sequences that fill all steps.
+
+        It is the state after the newest step, and that of the backward direction after the oldest.
+        """
+        return self._read(inputs, None)[1]
+
+    def _read(self, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """States of the last layer, and those after the last step, padding included."""
+        states = ends = inputs
         for i, layer in enumerate(self.forward_layers):
             if i > 0:
                 states = self.dropout(states)
-            outputs = self._run(layer, states)  # (batch, steps, hidden_size)
+            outputs, end = self._run(layer, states)  # (batch, steps, hidden_size)
+            ends = _hidden(end)
             if self.backward_layers is not None:
-                backward = self._run(self.backward_layers[i], reverse_steps(states, lengths))
+                backward, end = self._run(self.backward_layers[i], reverse_steps(states, lengths))
                 outputs = torch.cat([outputs, reverse_steps(backward, lengths)], dim=2)
+                ends = torch.cat([ends, _hidden(end)], dim=1)
             states = outputs
-        return states
+        return states, ends
 
     def runs_compiled(self, device_type: str) -> bool:
         """Whether cells compiled by numba take the place of torch's on a "cpu" or "cuda"."""
@@ -83,13 +96,16 @@ class RecurrentLayers(nn.Module):
         assert isinstance(layer, nn.RNNBase)
         return self.fused and fused_cells.are_quicker(layer, device_type)
 
-    def _run(self, layer: nn.Module, inputs: Tensor, initial: State | None = None) -> Tensor:
+    def _run(self, layer: nn.Module, inputs: Tensor, initial: State | None = None) -> tuple[Tensor, State]:
+        """States after every step, and the last one as the cell holds it."""
         assert isinstance(layer, nn.RNNBase)
         if not self.fused or not fused_cells.is_usable(layer, inputs):
-            return layer(inputs, initial)[0]
+            return layer(inputs, initial)
         if isinstance(initial, tuple):
             initial = torch.cat(initial)  # (2, batch, hidden_size)
-        return fused_cells.recurrent_states(layer, inputs, None if initial is None else initial.transpose(0, 1))
+        states, end = fused_cells.recurrent_states(layer, inputs, None if initial is None else initial.transpose(0, 1))
+        end = end.transpose(0, 1)  # (1 or 2, batch, hidden_size)
+        return states, (end[:1], end[1:]) if len(end) == 2 else end
 
     def last_states(self, inputs: Tensor, lengths: Tensor | None) -> list[State]:
         """Each forward layer's state after each sequence's own last step, as its cell holds it."""
@@ -97,11 +113,11 @@ class RecurrentLayers(nn.Module):
         for i, layer in enumerate(self.forward_layers):
             if i > 0:
                 states = self.dropout(states)
-            if isinstance(layer, nn.LSTM):
-                states, state = _run_to_the_end(layer, states, lengths)
+            if isinstance(layer, nn.LSTM) and lengths is not None:
+                states, state = _run_packed(layer, states, lengths)
             else:
-                states = self._run(layer, states)
-                state = last_step(states, lengths)[None]
+                states, state = self._run(layer, states)
+                state = state if lengths is None else last_step(states, lengths)[None]
             last.append(state)
         return last
 
@@ -123,17 +139,20 @@ class RecurrentLayers(nn.Module):
         for i, (layer, state) in enumerate(zip(self.forward_layers, states, strict=True)):
             if i > 0:
                 steps = self.dropout(steps)
-            steps = self._run(layer, steps, _repeated(state, n_queries))
+            steps, _ = self._run(layer, steps, _repeated(state, n_queries))
         return steps.view(batch, n_queries, -1)
 
 
-def _run_to_the_end(layer: nn.LSTM, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, State]:
+def _run_packed(layer: nn.LSTM, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, State]:
     """Outputs and last states of a cell that holds more than it puts out."""
-    if lengths is None:
-        return layer(inputs)
     packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
     outputs, state = layer(packed)
     return pad_packed_sequence(outputs, batch_first=True)[0], state
+
+
+def _hidden(state: State) -> Tensor:
+    """What a cell puts out of what it holds, (batch, hidden_size)."""
+    return state[0][0] if isinstance(state, tuple) else state[0]
 
 
 def _repeated(state: State, n_repeats: int) -> State:
