@@ -15,7 +15,7 @@ from joblib.parallel import get_active_backend
 
 from sklearn_rnn._errors import warn
 from sklearn_rnn.nets.fused import cell_threads
-from sklearn_rnn.nets.recurrent import RecurrentLayers
+from sklearn_rnn.nets.recurrent import RecurrentLayers, has_bf16
 
 
 def available_devices() -> list[str]:
@@ -43,9 +43,13 @@ def resolve_device(device: str) -> str:
 _turns = itertools.count(os.getpid())  # so that processes that begin together do not all begin with the first GPU
 
 
-def device_for_fit(device: str) -> str:
+def device_for_fit(device: str, precision: str = "full") -> str:
     """The device to train on: jobs of joblib take turns on several GPUs, and are warned where they share one."""
     resolved = resolve_device(device)
+    if precision == "bf16" and not has_bf16(torch.device(resolved)):
+        raise ValueError(
+            f"precision is 'bf16', but {resolved} does not compute in bfloat16. Set precision='full' or another device."
+        )
     if not (resolved.startswith("cuda") and is_joblib_worker()):
         return resolved
     gpus = [name for name in available_devices() if name.startswith("cuda")]

@@ -129,7 +129,7 @@ class RecurrentEstimator(NetEstimator):
         task: FitTask | None = None,
     ) -> None:
         check_shared_parameters(self)
-        device = device_for_fit(self.device)
+        device = device_for_fit(self.device, self.precision)
         sequences = self._check_X(X, self.dtype, reset=not resume)
         check_alike(channels=sequences.n_channels, sample_weight=sample_weight is None, X_val=validation[0] is None)
         with reading("y", "Pass one target for each sample, or for each step with per_step=True."):
@@ -193,6 +193,7 @@ class RecurrentEstimator(NetEstimator):
             dropout=float(self.dropout),
             nonlinearity=str(self.nonlinearity),
             fused=bool(self.fused),
+            precision=str(self.precision),
             pooling=str(self.pooling),
             segment_size=int(self.segment_size),
             input_mean=rounded(mean, self.dtype),

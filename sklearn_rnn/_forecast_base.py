@@ -145,7 +145,7 @@ class BaseForecaster(HistoryForecaster):
             )
 
     def _train(self, rows: Rows, resume: bool, task: FitTask) -> None:
-        device = device_for_fit(self.device)
+        device = device_for_fit(self.device, self.precision)
         if n_processes() > 1:
             raise ValueError(
                 f"{type(self).__name__} is trained by one process, but torch.distributed has begun a group of "
@@ -276,6 +276,7 @@ class BaseForecaster(HistoryForecaster):
             n_layers=int(self.n_layers),
             dropout=float(self.dropout),
             fused=bool(self.fused),
+            precision=str(self.precision),
             normalize=self.normalize_,
             segment_size=self.segment_size_,
             shared=bool(self.shared),

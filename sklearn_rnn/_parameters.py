@@ -49,6 +49,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
     "device": [str],
     "dtype": [StrOptions({"float32", "float64"})],
+    "precision": [StrOptions({"full", "bf16"})],
     "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
     "fused": ["boolean"],
     "random_state": ["random_state"],
@@ -134,6 +135,10 @@ n_iter_no_change : int, default=10
         "auto" takes cuda, then mps, then cpu; or "cpu", "cuda", "cuda:1", "mps".
     dtype : {"float32", "float64"}, default="float32"
         Precision of the net and of the data it is given.
+    precision : {"full", "bf16"}, default="full"
+        Precision of the products of the recurrent layers. "bf16" rounds their factors and results to bfloat16, 8 bits
+        of them, by torch's autocast; everything else stays in `dtype`, which must be "float32". It is for CUDA devices
+        that compute in bfloat16: a CPU does it too, but slower than in full.
     n_threads : int or None, default=None
         Threads torch may use in fit and predict; None takes what is quickest for the size of the net.
     fused : bool, default=True
@@ -186,6 +191,8 @@ def check_net_and_training(estimator: Any) -> None:
     for callback in estimator.callbacks or ():
         if not is_callback(callback):
             raise TypeError(f"callbacks has {callback!r}, which is no skorch callback. Drop it.")
+    if estimator.precision == "bf16" and estimator.dtype == "float64":
+        raise ValueError("precision='bf16' rounds what dtype='float64' would keep. Set dtype='float32', or 'full'.")
     gates = {"rnn": 1, "gru": 3, "lstm": 4}[estimator.cell]
     n_weights = gates * int(estimator.n_layers) * int(estimator.hidden_size) ** 2
     if n_weights > LARGEST_NET:

@@ -137,6 +137,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         checkpoint_every: int = 1,
         device: str = "auto",
         dtype: str = "float32",
+        precision: str = "full",
         n_threads: int | None = None,
         fused: bool = True,
         random_state: int | np.random.RandomState | None = None,
@@ -176,6 +177,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         self.checkpoint_every = checkpoint_every
         self.device = device
         self.dtype = dtype
+        self.precision = precision
         self.n_threads = n_threads
         self.fused = fused
         self.random_state = random_state

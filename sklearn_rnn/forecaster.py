@@ -32,8 +32,18 @@ from sklearn_rnn.nets.forecast import NORMALIZATIONS
 _SHARED = [
     *("cell", "hidden_size", "n_layers", "dropout", "optimizer", "learning_rate", "schedule", "weight_decay"),
     *("gradient_clip", "batch_size", "max_epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "tol"),
-    *("average", "warm_start", "callbacks", "checkpoint", "checkpoint_every", "device", "dtype", "n_threads", "fused"),
-    *("random_state", "verbose"),
+    *(
+        "average",
+        "warm_start",
+        "callbacks",
+        "checkpoint",
+        "checkpoint_every",
+        "device",
+        "dtype",
+        "precision",
+        "n_threads",
+    ),
+    *("fused", "random_state", "verbose"),
 ]
 
 
@@ -218,6 +228,7 @@ class RNNForecaster(OriginForecaster):
         checkpoint_every: int = 1,
         device: str = "auto",
         dtype: str = "float32",
+        precision: str = "full",
         n_threads: int | None = None,
         fused: bool = True,
         random_state: int | np.random.RandomState | None = None,
@@ -260,6 +271,7 @@ class RNNForecaster(OriginForecaster):
         self.checkpoint_every = checkpoint_every
         self.device = device
         self.dtype = dtype
+        self.precision = precision
         self.n_threads = n_threads
         self.fused = fused
         self.random_state = random_state

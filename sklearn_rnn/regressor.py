@@ -131,6 +131,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         checkpoint_every: int = 1,
         device: str = "auto",
         dtype: str = "float32",
+        precision: str = "full",
         n_threads: int | None = None,
         fused: bool = True,
         random_state: int | np.random.RandomState | None = None,
@@ -170,6 +171,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         self.checkpoint_every = checkpoint_every
         self.device = device
         self.dtype = dtype
+        self.precision = precision
         self.n_threads = n_threads
         self.fused = fused
         self.random_state = random_state

@@ -1,6 +1,7 @@
 """What is peculiar to GPUs, their memory and several jobs on them; a CPU tests it by faults that are injected."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._device import device_for_fit, has_room
 from sklearn_rnn._forecast_data import ForecastDataset
 from sklearn_rnn._training import SequenceNet
+from sklearn_rnn.nets import recurrent
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 12)), RNG.normal(size=60)
@@ -147,6 +149,50 @@ def test_jobs_that_share_one_gpu_are_warned(monkeypatch):
             return device_for_fit(asked)
 
     assert Parallel(n_jobs=2, backend="threading")([delayed(warned)("auto")]) == ["cuda:0"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_model_of_bf16_predicts_in_full_where_a_device_lacks_it_and_is_not_trained_there(case, monkeypatch):
+    model, data = CASES[case]
+    model = clone(model).set_params(precision="bf16", max_epochs=4).fit(*data)
+    full = clone(model).set_params(precision="full").fit(*data)
+    np.testing.assert_allclose(model.predict(X), full.predict(X), rtol=0, atol=0.05)
+    full.net_.module_.load_state_dict(model.net_.module_.state_dict())
+    rounded, expected = model.predict(X), full.predict(X)
+    assert (rounded != expected).any()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), rounded)
+    for module in (recurrent, _device):
+        monkeypatch.setattr(module, "has_bf16", lambda device: False)
+    np.testing.assert_allclose(model.predict(X), expected, rtol=0, atol=1e-5)  # torch's cells, not compiled ones
+    with pytest.raises(
+        ValueError, match="'bf16', but cpu does not compute in bfloat16. Set precision='full' or another"
+    ):
+        model.fit(*data)
+    np.testing.assert_allclose(model.predict(X), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("capability", "has"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_gpus_have_bf16_from_capability_8_on(capability, has, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert recurrent.has_bf16(torch.device("cuda:0")) is has
+    assert not recurrent.has_bf16(torch.device("mps"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bf16_is_refused_with_float64(case):
+    model, data = CASES[case]
+    with pytest.raises(ValueError, match="precision='bf16' rounds what dtype='float64' would keep"):
+        clone(model).set_params(precision="bf16", dtype="float64").fit(*data)
+
+
+@needs_gpu
+@pytest.mark.parametrize("case", CASES)
+def test_a_gpu_learns_in_bf16(case):
+    model, data = CASES[case]
+    full = clone(model).set_params(device="cuda").fit(*data)
+    rounded = clone(model).set_params(device="cuda", precision="bf16").fit(*data)
+    assert (rounded.predict(X) != full.predict(X)).any()
+    np.testing.assert_allclose(rounded.predict(X), full.predict(X), rtol=0, atol=0.1)
 
 
 @needs_gpu

@@ -75,6 +75,21 @@ def test_bidirectional_layers_are_torchs_on_packed_sequences(cell):
         torch.testing.assert_close(states[i, :length], expected[i, :length], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_bf16_is_torchs_autocast_of_the_recurrent_layers_alone(cell):
+    net = RecurrentNet(3, 2, cell=cell, hidden_size=16, precision="bf16")
+    full = RecurrentNet(3, 2, cell=cell, hidden_size=16, fused=False)
+    full.load_state_dict(net.state_dict())
+    X = torch.randn(4, 9, 3, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        states = net.recurrent.forward_layers[0](X)[0]
+    torch.testing.assert_close(net(X), net.head(states[:, -1].float()), rtol=0, atol=0)
+    outputs, expected = net(X), full(X)
+    assert 0 < (outputs - expected).abs().max() < 0.02  # bfloat16 keeps 8 bits
+    (gradient,), (expected,) = (torch.autograd.grad(y.square().sum(), X) for y in (outputs, expected))
+    assert 0 < (gradient - expected).norm() < 0.05 * expected.norm()
+
+
 @pytest.mark.parametrize("segment_size", [1, 4])
 @pytest.mark.parametrize("n_layers", [1, 2])
 @pytest.mark.parametrize("pooling", POOLINGS)

@@ -44,7 +44,7 @@ class ForecastNet(nn.Module):
         The codes of categorical columns, see :class:`~sklearn_rnn.nets.inputs.InputEncoder`.
     n_steps : int or None
         Steps of the longest window, from which the linear map leads; None goes without the map.
-    cell, hidden_size, n_layers, dropout, fused
+    cell, hidden_size, n_layers, dropout, fused, precision
         See :class:`~sklearn_rnn.nets.recurrent.RecurrentLayers`.
     normalize : {"scaled", "last", "standard"} or None
         What is taken from each target's window and given back to its forecast: its last value and deviation, its last
@@ -82,6 +82,7 @@ class ForecastNet(nn.Module):
         n_layers: int = 1,
         dropout: float = 0.0,
         fused: bool = True,
+        precision: str = "full",
         normalize: str | None = "last",
         segment_size: int = 1,
         shared: bool = True,
@@ -118,7 +119,9 @@ class ForecastNet(nn.Module):
         target_size = segment_size * self.n_together * (1 + self.mark_missing)
         self.read_targets = nn.Linear(target_size, hidden_size)
         self.read_covariates = _map(segment_size * self.covariate_encoder.output_size, hidden_size)
-        self.recurrent = RecurrentLayers(hidden_size, hidden_size, n_layers, cell=cell, dropout=dropout, fused=fused)
+        self.recurrent = RecurrentLayers(
+            hidden_size, hidden_size, n_layers, cell=cell, dropout=dropout, fused=fused, precision=precision
+        )
         self.position = nn.Parameter(torch.randn(self.n_decoded, hidden_size) * 0.1)
         self.channel = nn.Parameter(torch.randn(self.n_series, hidden_size) * 0.1)
         self.query_known = _map(decoded * self.known_encoder.output_size, hidden_size)

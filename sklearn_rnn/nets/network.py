@@ -23,7 +23,7 @@ class RecurrentNet(nn.Module):
     Parameters
     ----------
     n_channels, n_outputs : int
-    cell, hidden_size, n_layers, bidirectional, dropout, nonlinearity, fused
+    cell, hidden_size, n_layers, bidirectional, dropout, nonlinearity, fused, precision
         See :class:`~sklearn_rnn.nets.recurrent.RecurrentLayers`.
     pooling : {"last", "mean", "max", "attention"}
     segment_size : int
@@ -62,6 +62,7 @@ class RecurrentNet(nn.Module):
         dropout: float = 0.0,
         nonlinearity: str = "tanh",
         fused: bool = True,
+        precision: str = "full",
         pooling: str = "last",
         segment_size: int = 1,
         per_step: bool = False,
@@ -100,6 +101,7 @@ class RecurrentNet(nn.Module):
             dropout=dropout,
             nonlinearity=nonlinearity,
             fused=fused,
+            precision=precision,
         )
         self.pool = Pooling("last" if per_step else pooling, self.recurrent.output_size, hidden_size)
         self.dropout = nn.Dropout(dropout)

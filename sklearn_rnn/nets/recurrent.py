@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,8 @@ class RecurrentLayers(nn.Module):
         Of the plain "rnn" cell.
     fused : bool
         Whether cells compiled by numba may take the place of torch's on a CPU.
+    precision : {"full", "bf16"}
+        "bf16" runs torch's cells under its autocast to bfloat16, where the device has it; states come back in float32.
     """
 
     def __init__(
@@ -47,9 +50,10 @@ class RecurrentLayers(nn.Module):
         dropout: float = 0.0,
         nonlinearity: str = "tanh",
         fused: bool = True,
+        precision: str = "full",
     ) -> None:
         super().__init__()
-        self.fused, self.hidden_size = fused, hidden_size
+        self.fused, self.precision, self.hidden_size = fused and precision == "full", precision, hidden_size
         self.output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * (n_layers - 1)
         options = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
@@ -100,12 +104,20 @@ class RecurrentLayers(nn.Module):
         """States after every step, and the last one as the cell holds it."""
         assert isinstance(layer, nn.RNNBase)
         if not self.fused or not fused_cells.is_usable(layer, inputs):
-            return layer(inputs, initial)
+            return self._run_torchs(layer, inputs, initial)
         if isinstance(initial, tuple):
             initial = torch.cat(initial)  # (2, batch, hidden_size)
         states, end = fused_cells.recurrent_states(layer, inputs, None if initial is None else initial.transpose(0, 1))
         end = end.transpose(0, 1)  # (1 or 2, batch, hidden_size)
         return states, (end[:1], end[1:]) if len(end) == 2 else end
+
+    def _run_torchs(self, layer: nn.RNNBase, *arguments: Any) -> tuple[Any, State]:
+        device = arguments[0].data.device  # of a tensor or a PackedSequence
+        if self.precision == "full" or not has_bf16(device):
+            return layer(*arguments)
+        with torch.autocast(device.type, torch.bfloat16):
+            outputs, state = layer(*arguments)
+        return outputs.float(), (state[0].float(), state[1].float()) if isinstance(state, tuple) else state.float()
 
     def last_states(self, inputs: Tensor, lengths: Tensor | None) -> list[State]:
         """Each forward layer's state after each sequence's own last step, as its cell holds it."""
@@ -114,7 +126,9 @@ class RecurrentLayers(nn.Module):
             if i > 0:
                 states = self.dropout(states)
             if isinstance(layer, nn.LSTM) and lengths is not None:
-                states, state = _run_packed(layer, states, lengths)
+                packed = pack_padded_sequence(states, lengths.cpu(), batch_first=True, enforce_sorted=False)
+                outputs, state = self._run_torchs(layer, packed)  # a cell that holds more than it puts out
+                states = pad_packed_sequence(outputs, batch_first=True)[0]
             else:
                 states, state = self._run(layer, states)
                 state = state if lengths is None else last_step(states, lengths)[None]
@@ -143,11 +157,11 @@ class RecurrentLayers(nn.Module):
         return steps.view(batch, n_queries, -1)
 
 
-def _run_packed(layer: nn.LSTM, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, State]:
-    """Outputs and last states of a cell that holds more than it puts out."""
-    packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
-    outputs, state = layer(packed)
-    return pad_packed_sequence(outputs, batch_first=True)[0], state
+def has_bf16(device: torch.device) -> bool:
+    """Whether torch's cells run there under autocast to bfloat16, and not by emulation on a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu"
 
 
 def _hidden(state: State) -> Tensor:
