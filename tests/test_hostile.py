@@ -262,6 +262,7 @@ PLAUSIBLE = {
     "checkpoint_every": [2, np.int64(1), 10**30],
     "device": ["cpu", "auto", "cuda", "cuda:7", "mps", "", "cpu:0"],
     "dtype": ["float32", "float64"],
+    "precision": ["full", "bf16"],
     "n_threads": [1, 2, np.int64(1), 10**6, 10**18],
     "random_state": [1, 2**32 - 1, 2**32, -1, np.random.RandomState(0)],
     "verbose": [0],
