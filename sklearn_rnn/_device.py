@@ -43,8 +43,11 @@ def resolve_device(device: str) -> str:
 _turns = itertools.count(os.getpid())  # so that processes that begin together do not all begin with the first GPU
 
 
-def device_for_fit(device: str, precision: str = "full") -> str:
-    """The device to train on: jobs of joblib take turns on several GPUs, and are warned where they share one."""
+def device_for_fit(device: str, precision: str) -> str:
+    """The device to train on: jobs of joblib take turns on several GPUs, and are warned where they share one.
+
+    ValueError where this machine lacks the device, or the device the precision.
+    """
     resolved = resolve_device(device)
     if precision == "bf16" and not has_bf16(torch.device(resolved)):
         raise ValueError(

@@ -136,9 +136,9 @@ n_iter_no_change : int, default=10
     dtype : {"float32", "float64"}, default="float32"
         Precision of the net and of the data it is given.
     precision : {"full", "bf16"}, default="full"
-        Precision of the products of the recurrent layers. "bf16" rounds their factors and results to bfloat16, 8 bits
-        of them, by torch's autocast; everything else stays in `dtype`, which must be "float32". It is for CUDA devices
-        that compute in bfloat16: a CPU does it too, but slower than in full.
+        Precision of the products of the recurrent layers. "bf16" rounds their factors and results to bfloat16, which
+        keeps 8 significant bits, by torch's autocast; everything else stays in `dtype`, which must be "float32". It is
+        for CUDA devices that compute in bfloat16: a CPU does it too, with torch's own cells, and gains nothing.
     n_threads : int or None, default=None
         Threads torch may use in fit and predict; None takes what is quickest for the size of the net.
     fused : bool, default=True
@@ -192,7 +192,9 @@ def check_net_and_training(estimator: Any) -> None:
         if not is_callback(callback):
             raise TypeError(f"callbacks has {callback!r}, which is no skorch callback. Drop it.")
     if estimator.precision == "bf16" and estimator.dtype == "float64":
-        raise ValueError("precision='bf16' rounds what dtype='float64' would keep. Set dtype='float32', or 'full'.")
+        raise ValueError(
+            "precision='bf16' rounds what dtype='float64' would keep. Set dtype='float32', or precision='full'."
+        )
     gates = {"rnn": 1, "gru": 3, "lstm": 4}[estimator.cell]
     n_weights = gates * int(estimator.n_layers) * int(estimator.hidden_size) ** 2
     if n_weights > LARGEST_NET:

@@ -32,18 +32,8 @@ from sklearn_rnn.nets.forecast import NORMALIZATIONS
 _SHARED = [
     *("cell", "hidden_size", "n_layers", "dropout", "optimizer", "learning_rate", "schedule", "weight_decay"),
     *("gradient_clip", "batch_size", "max_epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "tol"),
-    *(
-        "average",
-        "warm_start",
-        "callbacks",
-        "checkpoint",
-        "checkpoint_every",
-        "device",
-        "dtype",
-        "precision",
-        "n_threads",
-    ),
-    *("fused", "random_state", "verbose"),
+    *("average", "warm_start", "callbacks", "checkpoint", "checkpoint_every"),
+    *("device", "dtype", "precision", "n_threads", "fused", "random_state", "verbose"),
 ]
 
 

@@ -131,22 +131,22 @@ def test_jobs_take_turns_on_several_gpus(monkeypatch):
     jobs = Parallel(n_jobs=2, backend="threading")
 
     def devices(asked):
-        return jobs(delayed(device_for_fit)(asked) for _ in range(6))
+        return jobs(delayed(device_for_fit)(asked, "full") for _ in range(6))
 
     for asked in ("auto", "cuda"):
         assert sorted(devices(asked)) == 3 * ["cuda:0"] + 3 * ["cuda:1"]
-        assert device_for_fit(asked) == "cuda:0"  # alone
+        assert device_for_fit(asked, "full") == "cuda:0"  # alone
     assert set(devices("cuda:1")) == {"cuda:1"}
     assert set(devices("cpu")) == {"cpu"}
 
 
 def test_jobs_that_share_one_gpu_are_warned(monkeypatch):
     monkeypatch.setattr(_device, "available_devices", lambda: ["cuda:0", "cpu"])
-    assert device_for_fit("auto") == "cuda:0"  # alone: no warning
+    assert device_for_fit("auto", "full") == "cuda:0"  # alone: no warning
 
     def warned(asked):
         with pytest.warns(UserWarning, match="the only GPU.*Set n_jobs=1"):
-            return device_for_fit(asked)
+            return device_for_fit(asked, "full")
 
     assert Parallel(n_jobs=2, backend="threading")([delayed(warned)("auto")]) == ["cuda:0"]
 

@@ -513,8 +513,8 @@ def forward(cell, x, initial, w_x, w_h, bias, keep, gates, states, final, first_
 
     x : (batch, steps, channels). initial and final : (batch, 1 or 2, hidden), h and the LSTM's c.
     w_x : (vectors, 1, channels, lanes), for the first gates; w_h : (vectors, hidden panels, lanes, lanes), for the last
-    of those that are products. bias : (panels of products, rows, lanes). gates : (tiles, steps, panels, rows, lanes), or (1, 1, ...) if not keep.
-    states : (batch, steps, hidden).
+    of those that are products. bias : (panels of products, rows, lanes). states : (batch, steps, hidden).
+    gates : (tiles, steps, panels, rows, lanes), or (1, 1, ...) if not keep.
     """
     rows, lanes = gates.shape[3:]
     x_now = np.empty((1, rows, x.shape[2]), x.dtype)
@@ -626,7 +626,7 @@ def backward(
             slot = _backward_tile(
                 cell, borrow(x), borrow(initial), borrow(states), borrow(gates)[tile if keep else 0], borrow(grad_states),
                 borrow(grad_final), borrow(back_x), borrow(back_h), borrow(grad_x), borrow(grad_initial),
-                to_w_x, to_w_h, to_bias, borrow(grads), borrow(before), borrow(x_slots), borrow(ones), borrow(carry), borrow(incoming),
-                borrow(outgoing), tile * rows, slot,
+                to_w_x, to_w_h, to_bias, borrow(grads), borrow(before), borrow(x_slots), borrow(ones), borrow(carry),
+                borrow(incoming), borrow(outgoing), tile * rows, slot,
             )  # fmt: skip
         _add_weight_gradients(grads[:slot], before[:slot], x_slots[:slot], ones[:slot], to_w_x, to_w_h, to_bias)

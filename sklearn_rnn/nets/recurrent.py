@@ -104,15 +104,16 @@ class RecurrentLayers(nn.Module):
         """States after every step, and the last one as the cell holds it."""
         assert isinstance(layer, nn.RNNBase)
         if not self.fused or not fused_cells.is_usable(layer, inputs):
-            return self._run_torchs(layer, inputs, initial)
+            return self._run_torch_cell(layer, inputs, initial)
         if isinstance(initial, tuple):
             initial = torch.cat(initial)  # (2, batch, hidden_size)
         states, end = fused_cells.recurrent_states(layer, inputs, None if initial is None else initial.transpose(0, 1))
         end = end.transpose(0, 1)  # (1 or 2, batch, hidden_size)
         return states, (end[:1], end[1:]) if len(end) == 2 else end
 
-    def _run_torchs(self, layer: nn.RNNBase, *arguments: Any) -> tuple[Any, State]:
-        device = arguments[0].data.device  # of a tensor or a PackedSequence
+    def _run_torch_cell(self, layer: nn.RNNBase, *arguments: Any) -> tuple[Any, State]:
+        """What torch's own cell gives for a tensor or a PackedSequence, in the precision asked for."""
+        device = arguments[0].data.device
         if self.precision == "full" or not has_bf16(device):
             return layer(*arguments)
         with torch.autocast(device.type, torch.bfloat16):
@@ -127,7 +128,7 @@ class RecurrentLayers(nn.Module):
                 states = self.dropout(states)
             if isinstance(layer, nn.LSTM) and lengths is not None:
                 packed = pack_padded_sequence(states, lengths.cpu(), batch_first=True, enforce_sorted=False)
-                outputs, state = self._run_torchs(layer, packed)  # a cell that holds more than it puts out
+                outputs, state = self._run_torch_cell(layer, packed)  # a cell that holds more than it puts out
                 states = pad_packed_sequence(outputs, batch_first=True)[0]
             else:
                 states, state = self._run(layer, states)
