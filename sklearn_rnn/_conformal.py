@@ -31,7 +31,7 @@ def calibrate(net: ForecastNet, held_out: ForecastDataset, levels: Sequence[floa
     ratios = []  # the distance of what came from the median, in spans
     for inputs, (targets, _) in Batches(held_out, PREDICTION_BATCH):
         forecasts = net(*inputs).unflatten(1, (net.horizon, net.n_targets))
-        spans = quantile_spans(forecasts, net.median, net.deviation(*inputs[:2]))
+        spans = quantile_spans(forecasts, net.median, net.recent_deviation(*inputs[:2]))
         distances = targets.unflatten(1, (net.horizon, net.n_targets)) - forecasts[..., net.median]
         ratios.append((distances[..., None] / spans).cpu())
     factors = conformal_factors(torch.cat(ratios).numpy(), levels, weights)

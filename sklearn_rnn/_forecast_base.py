@@ -42,7 +42,7 @@ from sklearn_rnn._panel import (
 from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._prediction import predict_forecasts
 from sklearn_rnn._rows import Rows, as_names, spacings, warn_of_rounding
-from sklearn_rnn._statistics import channel_statistics, check_units
+from sklearn_rnn._statistics import channel_statistics, check_units, deviations_within
 from sklearn_rnn._training import fit_net, is_random
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.sequences import Sequences
@@ -257,6 +257,10 @@ class BaseForecaster(HistoryForecaster):
         roles, dtype = self._roles, getattr(torch, self.dtype)
         training_rows = Sequences(rows.values, starts[kept], (stops - starts)[kept])
         mean, scale, missing = channel_statistics(training_rows, n_targets=len(roles.target))
+        if self.normalize_ is not None and len(rows.labels) > 1:
+            ends, targets = np.cumsum(rows.sizes()), slice(0, len(roles.target))
+            within = deviations_within(rows.values[:, targets], ends - rows.sizes(), ends if cuts is None else cuts)
+            scale[targets] = np.where(np.isnan(within), scale[targets], within)
         check_units(mean, scale, "X")
         categories = {roles.position(name): list(map(float, range(len(c)))) for name, c in roles.categories.items()}
         levels = all_quantiles(self.quantiles)
@@ -295,8 +299,7 @@ class BaseForecaster(HistoryForecaster):
             self.horizon,
             len(self._roles.target),
             self._roles.known_columns,
-            module.output_mean,
-            module.output_scale,
+            module.units,
             device=device,
             beside=beside,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,8 +25,8 @@ class ForecastDataset(SequenceDataset):
     horizon, n_targets : int
     known : slice
         The columns of the known covariates.
-    mean, scale : Tensor of shape (n_targets,)
-        Units of the targets.
+    units : callable
+        ``units(values, lengths)`` gives what the targets of each window are counted from and in, (batch, 1, n_targets).
     device, beside
         See :class:`~sklearn_rnn._batches.SequenceDataset`.
     """
@@ -35,15 +37,13 @@ class ForecastDataset(SequenceDataset):
         horizon: int,
         n_targets: int,
         known: slice,
-        mean: Tensor,
-        scale: Tensor,
+        units: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]],
         *,
         device: str = "cpu",
         beside: SequenceDataset | None = None,
     ) -> None:
         super().__init__(windows, device=device, beside=beside)
-        self.horizon, self.n_targets, self.known = horizon, n_targets, known
-        self.mean, self.scale = mean.to(device), scale.to(device)
+        self.horizon, self.n_targets, self.known, self.units = horizon, n_targets, known, units
 
     @property
     def samples_an_epoch(self) -> int:
@@ -58,9 +58,10 @@ class ForecastDataset(SequenceDataset):
         return (*self.gather(rows), self.following(rows)[:, :, self.known])
 
     def batch(self, rows: Tensor) -> tuple[tuple[Tensor, Tensor | None, Tensor], tuple[Tensor, None]]:
-        following = self.following(rows)
-        targets = (following[:, :, : self.n_targets] - self.mean) / self.scale
-        return (*self.gather(rows), following[:, :, self.known]), (targets.flatten(1), None)
+        windows, following = self.gather(rows), self.following(rows)
+        level, unit = self.units(*windows)
+        targets = (following[:, :, : self.n_targets] - level) / unit
+        return (*windows, following[:, :, self.known]), (targets.flatten(1), None)
 
 
 def windows_before(

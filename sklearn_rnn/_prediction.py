@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sklearn_rnn._batches import SequenceDataset, prediction_batches
 from sklearn_rnn.nets import ForecastNet, RecurrentNet
@@ -18,7 +21,7 @@ def predict_net(module: RecurrentNet, sequences: Sequences, device: str) -> NDAr
     dataset = SequenceDataset(sequences, device=device)
     width = module.encoder.output_size + module.recurrent.output_size
     if not module.per_step:
-        return _predict_samples(module, dataset, width)
+        return _predict_samples(lambda *inputs: module.unscale(module(*inputs)), dataset, width)
     outputs, samples = [], []
     for rows, (values, lengths) in prediction_batches(dataset, width):
         raw = module.unscale(module(values, lengths))[: len(rows)]
@@ -33,14 +36,18 @@ def predict_net(module: RecurrentNet, sequences: Sequences, device: str) -> NDAr
 @torch.inference_mode()
 def predict_forecasts(module: ForecastNet, dataset: SequenceDataset) -> NDArray[np.float64]:
     """Forecasts in the units of the targets, (n_samples, horizon, n_targets[, n_quantiles])."""
-    return _predict_samples(module, dataset, module.width)
+
+    def forecasts(values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
+        return module.unscale(module(values, lengths, known), *module.units(values, lengths))
+
+    return _predict_samples(forecasts, dataset, module.width)
 
 
-def _predict_samples(module: RecurrentNet | ForecastNet, dataset: SequenceDataset, width: int) -> NDArray[np.float64]:
+def _predict_samples(outputs_of: Callable[..., Tensor], dataset: SequenceDataset, width: int) -> NDArray[np.float64]:
     """Outputs in the units of y, (n_samples, ...), each batch written to its place."""
     predicted = np.empty(0)
     for rows, inputs in prediction_batches(dataset, width):
-        outputs = module.unscale(module(*inputs))[: len(rows)].cpu().numpy()
+        outputs = outputs_of(*inputs)[: len(rows)].cpu().numpy()
         if not predicted.size:
             predicted = np.empty((len(dataset), *outputs.shape[1:]), outputs.dtype)
         predicted[rows] = outputs

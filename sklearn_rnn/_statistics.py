@@ -59,6 +59,24 @@ def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArra
     return mean, _scale(mean, variance, _scale_of_constant_target(mean))
 
 
+def deviations_within(values: NDArray, starts: NDArray, stops: NDArray) -> NDArray[np.float64]:
+    """The median over groups of rows of each column's standard deviation in the group, NaN where no group varies.
+
+    The deviation of all rows together says how far apart the groups are, and how far the largest of them moves.
+    """
+    deviations = np.full((len(starts), values.shape[1]), np.nan)
+    for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):  # no table is copied whole
+        group = values[start:stop].astype(np.float64)
+        present = ~np.isnan(group)
+        total = np.maximum(present.sum(axis=0), 1)
+        with np.errstate(over="ignore", invalid="ignore"):  # check_units refuses what comes of it
+            mean = np.where(present, group, 0.0).sum(axis=0) / total
+            variance = np.square(np.where(present, group - mean, 0.0)).sum(axis=0) / total
+        deviations[i] = _scale(mean, variance, np.full(len(mean), np.nan))
+    known = [column[~np.isnan(column)] for column in deviations.T]
+    return np.array([np.median(column) if len(column) else np.nan for column in known])
+
+
 def check_units(mean: NDArray, scale: NDArray, name: str) -> None:
     """ValueError where the net, which keeps its units in float32, cannot hold a mean or scale."""
     fit = (np.abs(mean) <= LARGEST) & (scale <= LARGEST) & (scale >= SMALLEST)

@@ -69,7 +69,8 @@ class RNNForecaster(OriginForecaster):
     normalize : {"auto", "last", "scaled", "standard"} or None, default="auto"
         What is taken from each target's window and given back to its forecast: its last value, its last value and
         deviation, or its mean and deviation. "auto" takes "scaled" for several groups, which may differ in size, and
-        "last" for one.
+        "last" for one. What the deviation is not taken from is counted in that of the training rows, in a panel in the
+        median of the groups'.
     segment_size : int or "auto", default="auto"
         Rows folded into one step of the cell. "auto" takes a day of hours, a week of days, a year of months and the
         like from the spacing of the times, at most 48; 8 if they do not tell.
@@ -81,7 +82,7 @@ class RNNForecaster(OriginForecaster):
     conformal : bool, default=False
         Whether to set the distances of quantiles from the median, step by step, so that they cover their share of the
         held-out rows, the newest of which count most. Distances are counted in those that the net gives and in the
-        deviation of the target in its window, so that they follow a series that becomes calmer or wilder.
+        deviation of the target in the newer half of its window: they follow a series that becomes calmer or wilder.
     blend : bool, default=True
         Whether to mix the net's forecast with that of a ridge regression on the target's window. Where training stops
         early, it is in the proportion that fits the held-out rows best, segment by segment of the horizon; otherwise in
@@ -95,7 +96,8 @@ class RNNForecaster(OriginForecaster):
     dropout : float in [0, 1), default=0.3
         Share of state features set to zero in training, between layers and before the output.
     loss : {"squared_error", "absolute_error", "huber"}, default="huber"
-        What training minimises, on standardised targets. With quantiles it is their pinball loss.
+        What training minimises, on targets in the units that `normalize` tells. With quantiles it is their pinball
+        loss.
     optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optimizer class, default="adamw"
         The algorithm that changes the weights.
     learning_rate : float, default=0.002

@@ -41,7 +41,7 @@ def make_net(n_targets=2, **options):
 def make_data(net, values, n_steps=N_STEPS):
     starts = np.arange(len(values) - n_steps - HORIZON + 1)
     windows = Sequences(values, starts, np.full(len(starts), n_steps))
-    return ForecastDataset(windows, HORIZON, net.n_targets, slice(0, 0), net.output_mean, net.output_scale)
+    return ForecastDataset(windows, HORIZON, net.n_targets, slice(0, 0), net.units)
 
 
 def pairs(values, n_steps=N_STEPS):
@@ -145,9 +145,8 @@ def test_its_share_is_that_of_least_squares_by_segment(shared):
     weights = np.random.default_rng(0).normal(size=(HORIZON, N_STEPS)) / 10
     inputs, (targets, _) = data.batch(torch.arange(len(data)))
     ours = net(*inputs).detach().numpy().reshape(-1, HORIZON, 2)
-    last = (values[N_STEPS - 1 : -HORIZON, None] - 1) / 2
-    windows = np.lib.stride_tricks.sliding_window_view((values - 1) / 2, N_STEPS, axis=0)[:-HORIZON]
-    linear = np.einsum("hs,nts->nht", weights, windows - last.transpose(0, 2, 1)) + last
+    windows = np.lib.stride_tricks.sliding_window_view(values, N_STEPS, axis=0)[:-HORIZON]
+    linear = np.einsum("hs,nts->nht", weights, (windows - windows[:, :, -1:]) / 2)
     ridge = net.direct_weight(torch.from_numpy(weights))
     np.testing.assert_allclose(net.linear_forecast(ridge, *inputs[:2]).view(linear.shape).detach(), linear, atol=1e-10)
 

@@ -89,7 +89,7 @@ def make_net(**options):
 
 
 @pytest.mark.parametrize("normalize", ["scaled", "last", "standard", None])
-def test_factors_count_in_the_distance_of_the_net_and_the_deviation_of_the_window(normalize):
+def test_factors_count_in_the_distance_of_the_net_and_the_deviation_of_the_newer_half(normalize):
     net, rng = make_net(normalize=normalize), np.random.default_rng(0)
     values, lengths = rng.normal(size=(5, 10, 2)) * 4, np.array([10, 10, 3, 7, 10])
     values[0, :6, 1] = np.nan
@@ -102,17 +102,17 @@ def test_factors_count_in_the_distance_of_the_net_and_the_deviation_of_the_windo
     given = net(*inputs).detach().numpy().reshape(5, 3, 2, 3)
     for i, length in enumerate(lengths):
         for target, scale in enumerate((2.0, 3.0)):
-            deviation = np.nanstd(values[i, :length, target] / scale)
-            deviation = 1.0 if (i, target) == (1, 0) else deviation
+            window, constant = values[i, :length, target], (i, target) == (1, 0)
+            unit = scale if normalize in ("last", None) or constant else np.nanstd(window)
+            deviation = 1.0 if constant else np.nanstd(window[length // 2 :]) / unit
             low, median, high = plain[i, :, target].T
-            expected_low = median - 0.8 * np.sqrt((median - low) * deviation)
+            expected_low = median - 0.8 * ((median - low) * deviation) ** (2 / 3)
             if target == 1:
                 expected_low[2] = low[2]
             np.testing.assert_allclose(given[i, :, target, 0], expected_low, rtol=1e-9)
             np.testing.assert_array_equal(given[i, :, target, 1], median)
-            np.testing.assert_allclose(
-                given[i, :, target, 2], median + 1.7 * np.sqrt((high - median) * deviation), rtol=1e-9
-            )
+            expected_high = median + 1.7 * ((high - median) * deviation) ** (2 / 3)
+            np.testing.assert_allclose(given[i, :, target, 2], expected_high, rtol=1e-9)
 
 
 def test_training_goes_without_the_factors():

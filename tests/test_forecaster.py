@@ -88,14 +88,19 @@ def test_units_do_not_matter():
 # The net --------------------------------------------------------------------------------------------------------------
 
 
+def forecasts_of(net, values, lengths=None):
+    """In the units of the targets."""
+    nothing = torch.zeros(len(values), net.horizon, 0, dtype=values.dtype)
+    return net.unscale(net(values, lengths, nothing), *net.units(values, lengths))
+
+
 def test_the_net_is_segments_a_gru_and_one_step_for_each_future_segment():
     """One window by hand: fold, map, run GRU cells, decode, add the last value."""
     torch.manual_seed(0)
     net = ForecastNet(1, 5, mean=[2.0], scale=[4.0], hidden_size=6, segment_size=3).double().eval()
     window = torch.randn(1, 7, 1, dtype=torch.float64)
-    scaled = (window[0, :, 0] - 2) / 4
-    last = scaled[-1]
-    padded = torch.cat([torch.zeros(2, dtype=torch.float64), scaled - last])
+    last = window[0, -1, 0]
+    padded = torch.cat([torch.zeros(2, dtype=torch.float64), (window[0, :, 0] - last) / 4])
     layer = net.recurrent.forward_layers[0]
     cell = torch.nn.GRUCell(6, 6, dtype=torch.float64)
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
@@ -104,9 +109,9 @@ def test_the_net_is_segments_a_gru_and_one_step_for_each_future_segment():
     for segment in padded.view(3, 3):
         state = cell(net.read_targets(segment[None]).relu(), state)
     steps = [net.head(cell(net.channel + net.position[k], state))[0] for k in range(2)]
-    expected = torch.cat(steps)[:5] + last
+    expected = torch.cat(steps)[:5]
     torch.testing.assert_close(net(window, None, torch.zeros(1, 5, 0))[0], expected)
-    torch.testing.assert_close(net.unscale(expected[None])[0, :, 0], expected * 4 + 2)
+    torch.testing.assert_close(forecasts_of(net, window)[0, :, 0], expected * 4 + last)
 
 
 @pytest.mark.parametrize(("n_quantiles", "normalize"), [(0, "last"), (3, "standard"), (0, "scaled")])
@@ -122,7 +127,8 @@ def test_the_linear_map_adds_the_window_less_its_level_times_its_scaled_weights(
     for i, length in enumerate(lengths):
         window = values[i, :length]
         level = window.mean(0) if normalize == "standard" else window[-1]
-        expected = weights[:, 5 - length :] @ (window - level)  # the spread is divided by before and multiplied after
+        unit = 1 if normalize == "last" else window.std(0, correction=0)
+        expected = weights[:, 5 - length :] @ ((window - level) / unit)
         torch.testing.assert_close(added[i], expected[:, :, None].expand(-1, -1, added.shape[3]))
 
 
@@ -140,30 +146,32 @@ def test_a_short_window_is_forecast_alone_as_in_company(cell):
 
 def test_normalising_by_the_last_value_moves_forecasts_along():
     torch.manual_seed(0)
-    values, nothing = torch.randn(3, 9, 1), torch.zeros(3, 4, 0)
+    values = torch.randn(3, 9, 1)
     for normalize in ("scaled", "last", "standard"):
         net = ForecastNet(1, 4, mean=[0.0], scale=[1.0], hidden_size=6, segment_size=3, normalize=normalize).eval()
-        torch.testing.assert_close(net(values + 50, None, nothing), net(values, None, nothing) + 50, atol=1e-3, rtol=0)
+        torch.testing.assert_close(forecasts_of(net, values + 50), forecasts_of(net, values) + 50, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("normalize", ["scaled", "standard"])
 def test_normalising_by_the_deviation_stretches_forecasts_along(normalize):
     torch.manual_seed(0)
-    values, nothing = torch.randn(3, 9, 1, dtype=torch.float64), torch.zeros(3, 4, 0, dtype=torch.float64)
+    values = torch.randn(3, 9, 1, dtype=torch.float64)
     net = ForecastNet(1, 4, mean=[0.0], scale=[1.0], hidden_size=6, segment_size=3, normalize=normalize)
     net = net.double().eval()
-    for size in (1e-3, 1e3):
-        torch.testing.assert_close(net(values * size + 5, None, nothing), net(values, None, nothing) * size + 5)
+    for size, level in ((1e-9, 0), (1e9, 0), (1e-3, 5), (1e3, 5)):
+        expected = forecasts_of(net, values) * size + level
+        torch.testing.assert_close(forecasts_of(net, values * size + level), expected, atol=0, rtol=1e-9)
 
 
 def test_a_window_without_deviation_is_counted_in_units_of_the_training_rows():
     nets = []
     for normalize in ("scaled", "last"):
         torch.manual_seed(0)
-        nets.append(ForecastNet(1, 4, mean=[0.0], scale=[1.0], hidden_size=6, segment_size=3, normalize=normalize))
-    constant = torch.full((2, 6, 1), 7.0)
-    call = (constant, torch.tensor([6, 1]), torch.zeros(2, 4, 0))
-    torch.testing.assert_close(nets[0].eval()(*call), nets[1].eval()(*call))
+        nets.append(ForecastNet(1, 4, mean=[0.0], scale=[3.0], hidden_size=6, segment_size=3, normalize=normalize))
+    constant = torch.full((3, 6, 1), 7.0)
+    constant[2] += torch.tensor([[0.0], [1.0], [-1.0], [0.0], [1.0], [0.0]]) * 5e-7  # as much as float32 rounds
+    call = (constant, torch.tensor([6, 1, 6]))
+    torch.testing.assert_close(forecasts_of(nets[0].eval(), *call), forecasts_of(nets[1].eval(), *call))
 
 
 def test_missing_targets_have_no_loss_and_no_gradient():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn_rnn import RNNForecaster
 from sklearn_rnn._frequency import find_frequency
 from sklearn_rnn._panel import CALENDAR, calendar_features
+from sklearn_rnn._statistics import deviations_within
 from sklearn_rnn._times import read_times
 
 TINY = {"hidden_size": 8, "max_epochs": 2, "random_state": 0, "n_threads": 1, "device": "cpu"}
@@ -117,6 +118,40 @@ def test_a_small_group_is_forecast_beside_a_large_one():
         errors[model.normalize_] = np.abs(small["sales"] - small["sales_actual"]).mean()
     assert errors["scaled"] < 0.2
     assert errors["last"] > 1
+
+
+@pytest.mark.parametrize("normalize", ["scaled", "standard"])
+def test_forecasts_and_intervals_of_a_panel_do_not_depend_on_the_sizes_of_its_groups(normalize):
+    df = stores((90, 90, 90, 90)).drop(columns=["holiday", "kind"])
+    options = {"quantiles": (0.1, 0.9), "conformal": True, "early_stopping": True, "dtype": "float64", "max_epochs": 3}
+    model = model_of_stores(normalize=normalize, **options)
+    sizes = {f"store {i}": size for i, size in enumerate((1.0, 1e9, 1e-9, 1e3))}
+    expected = model.fit(df).predict()
+    given = model.fit(df.assign(sales=df["sales"] * df["store"].map(sizes))).predict()
+    columns = given.columns.drop(["date", "store"])
+    restored = given[columns].div(given["store"].map(sizes), axis=0)
+    np.testing.assert_allclose(restored, expected[columns], rtol=1e-6)
+
+
+def test_a_small_group_that_stood_still_is_not_forecast_in_the_unit_of_the_large_ones():
+    df = stores((120,) * 5).drop(columns=["holiday", "kind"])
+    rng = np.random.default_rng(0)
+    large = df["store"].isin(["store 0", "store 1"])
+    df["sales"] = rng.poisson(0.3, len(df)).astype(float)
+    df.loc[large, "sales"] = 10_000 * rng.random(large.sum())
+    df.loc[~large & (df.groupby("store").cumcount() >= 60), "sales"] = 0.0
+    model = model_of_stores(n_steps=28, max_epochs=5).fit(df)
+    typical = df.groupby("store")["sales"].std(ddof=0).median()
+    assert model.net_.module_.output_scale.item() == pytest.approx(typical)
+    small = model.predict().query("store not in ['store 0', 'store 1']")["sales"]
+    assert small.abs().max() < 1
+
+
+def test_the_unit_of_a_panel_is_the_median_of_the_deviations_within_groups():
+    values = np.array([[1, np.nan], [3, 5], [100, np.nan], [100, np.nan], [50, 0], [90, 8], [0, 4]], dtype=np.float32)
+    medians = deviations_within(values, np.array([0, 2, 4, 7]), np.array([2, 4, 7, 7]))
+    np.testing.assert_allclose(medians, [np.mean([1, np.std([50, 90, 0])]), np.std([0, 8, 4])])
+    assert np.isnan(deviations_within(values[2:4], np.array([0]), np.array([2]))).all()
 
 
 def test_static_columns_tell_groups_apart():

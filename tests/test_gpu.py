@@ -14,7 +14,7 @@ from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._device import device_for_fit, has_room
 from sklearn_rnn._forecast_data import ForecastDataset
 from sklearn_rnn._training import SequenceNet
-from sklearn_rnn.nets import recurrent
+from sklearn_rnn.nets import ForecastNet, recurrent
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 12)), RNG.normal(size=60)
@@ -111,8 +111,8 @@ def test_batches_of_rows_on_the_host_are_moved_to_the_device(sequences, monkeypa
         assert (given is None) == (expected is None)
         if given is not None:
             assert (given.device, given.shape, given.dtype) == (expected.device, expected.shape, expected.dtype)
-    units = torch.zeros(1), torch.ones(1)
-    forecasts = ForecastDataset(sequences[:8], 2, 1, slice(1, 2), *units, device="meta")
+    net = ForecastNet(1, 2, n_past=1, mean=[0.0] * 2, scale=[1.0] * 2).to("meta")
+    forecasts = ForecastDataset(sequences[:8], 2, 1, slice(1, 2), net.units, device="meta")
     (values, _, known), (targets, _) = forecasts.batch(rows[:3])
     assert {part.device.type for part in (values, known, targets)} == {"meta"}
     assert known.shape == (3, 2, 1)

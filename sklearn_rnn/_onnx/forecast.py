@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from torch import nn
 
 from sklearn_rnn._onnx.graph import GraphBuilder
 from sklearn_rnn._onnx.inputs import encode, fold_segments
-from sklearn_rnn._onnx.network import spread_quantiles, unscale
+from sklearn_rnn._onnx.network import spread_quantiles
 from sklearn_rnn._onnx.parts import as_array, count, linear, nan_to_zero, repeat, slice_axis, valid_steps
 from sklearn_rnn._onnx.recurrent import advance, run_layers
 from sklearn_rnn.nets import ForecastNet
-from sklearn_rnn.nets.forecast import SMALLEST_DISTANCE, SMALLEST_VARIANCE
+from sklearn_rnn.nets.forecast import SMALLEST_DEVIATION, SMALLEST_DISTANCE, SPAN_EXPONENT
 
 
 def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, known: str) -> str:
     """Forecasts (batch, horizon, n_targets[, n_quantiles]) in the units of the targets, float64."""
     targets = slice_axis(op, values, 2, 0, net.n_targets)
-    targets = op.Div(op.Sub(targets, as_array(net.output_mean)), as_array(net.output_scale))
-    normalised, level, spread = normalise(op, net, targets, lengths)
+    present = present_values(op, targets, lengths)
+    level, unit = units(op, net, targets, present)
+    normalised = op.Div(op.Sub(targets, level), unit)
     last = read_window(op, net, normalised, values, lengths)
     queries = op.Reshape(make_queries(op, net, values, known), [-1, net.recurrent.output_size])
     decoded = linear(op, net.head, advance(op, net.recurrent, queries, last, net.n_decoded))
@@ -32,31 +32,31 @@ def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, 
     raw = op.Reshape(steps, [-1, net.horizon, net.n_targets, *quantiles])
     point = raw
     if net.n_quantiles:
-        raw, level, spread = spread_quantiles(op, raw), op.Unsqueeze(level, [3]), op.Unsqueeze(spread, [3])
+        raw, level, unit = spread_quantiles(op, raw), op.Unsqueeze(level, [3]), op.Unsqueeze(unit, [3])
         point = op.Gather(raw, net.median, axis=3)
     straight = op.Mul(point, as_array(net.share - 1)[:, None])
     if net.direct is not None:
         straight = op.Add(straight, go_straight(op, net, net.direct, normalised, lengths))
-    raw = op.Add(raw, op.Unsqueeze(straight, [3]) if net.n_quantiles else straight)
-    forecasts = op.Add(op.Mul(raw, spread), level)
+    forecasts = op.Add(raw, op.Unsqueeze(straight, [3]) if net.n_quantiles else straight)
     if not net.factors.isnan().all():
-        deviation = mean_and_deviation(op, targets, present_values(op, targets, lengths))[1]
-        forecasts = calibrated(op, net, forecasts, deviation)
-    return unscale(op, net, op.cast(forecasts, np.float64))
+        forecasts = calibrated(op, net, forecasts, recent_deviation(op, normalised, present, lengths))
+    level, unit, forecasts = (op.cast(numbers, np.float64) for numbers in (level, unit, forecasts))
+    return op.Add(op.Mul(forecasts, unit), level)
 
 
-def normalise(op: GraphBuilder, net: ForecastNet, targets: str, lengths: str) -> tuple[str, Any, Any]:
-    """The targets less their level over their spread, and both: constants, or of shape (batch, 1, n_targets)."""
-    nothing, one = (op.number(value).reshape(1, 1, 1) for value in (0, 1))
+def units(op: GraphBuilder, net: ForecastNet, targets: str, present: str) -> tuple[str, str]:
+    """What each target is counted from and in, (batch, 1, n_targets) both."""
+    shape = op.Concat(op.Shape(targets, start=0, end=1), [1, net.n_targets], axis=0)
+    mean, scale = (op.Expand(as_array(buffer), shape) for buffer in (net.output_mean, net.output_scale))
     if net.normalize is None:
-        return targets, nothing, one
-    present = present_values(op, targets, lengths)
+        return mean, scale
+    last = last_value(op, targets, present, mean)
     if net.normalize == "last":
-        level = last_value(op, targets, present)
-        return op.Sub(targets, level), level, one
-    mean, spread = mean_and_deviation(op, targets, present)
-    level = mean if net.normalize == "standard" else last_value(op, targets, present)
-    return op.Div(op.Sub(targets, level), spread), level, spread
+        return last, scale
+    distance, deviation = mean_and_deviation(op, op.Div(op.Sub(targets, last), scale), present)
+    smallest = op.Mul(op.number(SMALLEST_DEVIATION), op.Abs(op.Div(last, scale)))
+    unit = op.Where(op.Greater(deviation, smallest), op.Mul(deviation, scale), scale)
+    return last if net.normalize == "scaled" else op.Add(last, op.Mul(distance, scale)), unit
 
 
 def present_values(op: GraphBuilder, targets: str, lengths: str) -> str:
@@ -71,14 +71,22 @@ def mean_and_deviation(op: GraphBuilder, targets: str, present: str) -> tuple[st
     mean = op.Div(op.ReduceSum(op.Where(present, targets, op.number(0)), [1], keepdims=1), count)
     distance = op.Where(present, op.Sub(targets, mean), op.number(0))
     variance = op.Div(op.ReduceSum(op.Mul(distance, distance), [1], keepdims=1), count)
-    return mean, op.Where(op.Less(variance, op.number(SMALLEST_VARIANCE)), op.number(1), op.Sqrt(variance))
+    return mean, op.Sqrt(variance)
 
 
-def last_value(op: GraphBuilder, targets: str, present: str) -> str:
+def recent_deviation(op: GraphBuilder, normalised: str, present: str, lengths: str) -> str:
+    """The deviation of each normalised target in the newer half of its window, (batch, 1, n_targets)."""
+    step = op.Unsqueeze(count(op, op.Shape(normalised, start=1, end=2)), [0, 2])
+    newer = op.GreaterOrEqual(step, op.Unsqueeze(op.Div(lengths, 2), [1, 2]))
+    deviation = mean_and_deviation(op, normalised, op.And(present, newer))[1]
+    return op.Where(op.Less(deviation, op.number(SMALLEST_DEVIATION)), op.number(1), deviation)
+
+
+def last_value(op: GraphBuilder, targets: str, present: str, otherwise: str) -> str:
     """The last value of each target that is present, (batch, 1, n_targets)."""
     step = op.Unsqueeze(count(op, op.Shape(targets, start=1, end=2)), [0, 2])
-    last = op.ReduceMax(op.Where(present, step, 0), [1], keepdims=1)  # 0 where all are missing
-    return op.GatherElements(op.Where(present, targets, op.number(0)), last, axis=1)
+    last = op.ReduceMax(op.Where(present, step, -1), [1], keepdims=1)  # -1 where all are missing
+    return op.Where(op.Less(last, 0), otherwise, op.GatherElements(targets, op.Max(last, 0), axis=1))
 
 
 def calibrated(op: GraphBuilder, net: ForecastNet, forecasts: str, deviation: str) -> str:
@@ -86,7 +94,7 @@ def calibrated(op: GraphBuilder, net: ForecastNet, forecasts: str, deviation: st
     factors = as_array(net.factors)
     median = op.Gather(forecasts, [net.median], axis=-1)
     distance = op.Max(op.Abs(op.Sub(forecasts, median)), op.number(SMALLEST_DISTANCE))
-    span = op.Sqrt(op.Mul(distance, op.Unsqueeze(deviation, [3])))
+    span = op.Pow(op.Mul(distance, op.Unsqueeze(deviation, [3])), op.number(SPAN_EXPONENT))
     moved = op.Add(median, op.Mul(np.nan_to_num(factors), span))
     chosen = op.Where(np.isnan(factors), forecasts, moved)
     return op.TopK(chosen, [net.n_quantiles], n_outputs=2, axis=-1, largest=0)[0]

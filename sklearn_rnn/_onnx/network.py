@@ -8,7 +8,7 @@ from sklearn_rnn._onnx.graph import GraphBuilder
 from sklearn_rnn._onnx.inputs import encode, fold_segments
 from sklearn_rnn._onnx.parts import as_array, linear, slice_axis, valid_steps
 from sklearn_rnn._onnx.recurrent import run_layers
-from sklearn_rnn.nets import ForecastNet, RecurrentNet
+from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.nets.pooling import Pooling
 
 
@@ -32,7 +32,7 @@ def recurrent_net(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str
     return unscale(op, net, op.Exp(raw) if net.log_link else raw)
 
 
-def unscale(op: GraphBuilder, net: RecurrentNet | ForecastNet, raw: str) -> str:
+def unscale(op: GraphBuilder, net: RecurrentNet, raw: str) -> str:
     """Standardised outputs (..., n_outputs[, n_quantiles]) in the units of the targets."""
     mean, scale = (as_array(buffer).astype(np.float64) for buffer in (net.output_mean, net.output_scale))
     if net.n_quantiles:

@@ -14,12 +14,13 @@ from sklearn_rnn.nets.pooling import last_step, valid_steps
 from sklearn_rnn.nets.recurrent import RecurrentLayers
 
 NORMALIZATIONS = ("scaled", "last", "standard")
-SMALLEST_VARIANCE = 1e-8  # in units of the training variance: a window with less counts as constant
-SMALLEST_DISTANCE = 1e-6  # of a quantile from the median, in units of the training deviation
+SMALLEST_DEVIATION = 1e-6  # of a window, in parts of its last value: one that varies by less counts as constant
+SMALLEST_DISTANCE = 1e-6  # of a quantile from the median, in the window's unit
+SPAN_EXPONENT = 2 / 3  # chosen on validation rows, see docs/forecasting.rst
 
 
 class ForecastNet(nn.Module):
-    """Normalise each window, fold it into segments, recur, decode every future segment in parallel, undo the units.
+    """Normalise each window, fold it into segments, recur, decode every future segment in parallel.
 
     The design is SegRNN's (Lin et al. 2023) with covariates: each segment of the window is mapped to the cell's size
     and read by the cell; from its last state, one further step for each segment of the horizon gives that segment.
@@ -28,6 +29,9 @@ class ForecastNet(nn.Module):
     targets of the window straight to the horizon is added; it begins at zero, and long horizons gain most by it. After
     training another linear forecast may be blended in, see :meth:`blend`, and `factors` may be set: the distances of
     quantiles from the median, counted in :func:`quantile_spans`, which count where the net is not training.
+
+    Forecasts are counted from each window's own level, in its own unit, see :meth:`units`; :meth:`unscale` gives both
+    back. So a series that is much smaller than the others of a panel is read, learned and forecast as they are.
 
     Columns of the input are in the order targets, past covariates, known covariates, static columns.
 
@@ -140,7 +144,7 @@ class ForecastNet(nn.Module):
         return self.n_series * (self.n_together + self.recurrent.output_size) + self.covariate_encoder.output_size
 
     def forward(self, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
-        """Forecasts in standardised units of the targets.
+        """Forecasts in the units of the windows.
 
         Parameters
         ----------
@@ -155,45 +159,37 @@ class ForecastNet(nn.Module):
         -------
         Tensor of shape (batch, horizon * n_targets), with quantiles at the end if any
         """
-        normalised, level, spread = self._normalise(values, lengths)
+        normalised = self._normalise(values, lengths)
         states = self._read(normalised, values, lengths)
         queries = self._queries(values, lengths, known)  # (batch * n_series, n_decoded, hidden_size)
         decoded = self.head(self.dropout(self.recurrent.advance(queries, states)))
         raw = self._arrange(decoded)  # (batch, horizon, n_targets[, n_quantiles])
         if self.n_quantiles:
-            raw, level, spread = spread_quantiles(raw), level[..., None], spread[..., None]
+            raw = spread_quantiles(raw)
         straight = self._others_share(raw)  # (batch, horizon, n_targets)
         if self.direct is not None:
             straight = straight + self._straight(self.direct.weight, normalised, lengths)
-        raw = raw + (straight[..., None] if self.n_quantiles else straight)
-        forecasts = raw * spread + level
+        forecasts = raw + (straight[..., None] if self.n_quantiles else straight)
         if self.n_quantiles and not self.training:
-            forecasts = self._calibrated(forecasts, self.deviation(values, lengths))
+            forecasts = self._calibrated(forecasts, self.recent_deviation(values, lengths))
         return forecasts.flatten(1, 2)
 
     def point_forecast(self, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
-        """Forecasts, or their medians, in standardised units, (batch, horizon * n_targets)."""
+        """Forecasts, or their medians, in the units of the windows, (batch, horizon * n_targets)."""
         forecasts = self(values, lengths, known)
         return forecasts[..., self.median] if self.n_quantiles else forecasts
 
     def linear_forecast(self, weight: Tensor, values: Tensor, lengths: Tensor | None) -> Tensor:
-        """What a map with weights in the form of `direct` forecasts alone, in standardised units.
-
-        Returns
-        -------
-        Tensor of shape (batch, horizon * n_targets)
-        """
-        normalised, level, spread = self._normalise(values, lengths)
-        return (self._straight(weight, normalised, lengths) * spread + level).flatten(1, 2)
+        """What a map with weights in the form of `direct` forecasts alone, (batch, horizon * n_targets)."""
+        return self._straight(weight, self._normalise(values, lengths), lengths).flatten(1, 2)
 
     def normalised_pairs(self, values: Tensor, lengths: Tensor | None, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Each target's window and what follows it, in its units: (batch * n_targets, n_steps) and (..., horizon).
+        """Each target's window in its own unit and what follows it: (batch * n_targets, n_steps) and (..., horizon).
 
         A window that is shorter than `n_steps` has zeros in front, and zeros stand for missing values.
         """
-        normalised, level, spread = self._normalise(values, lengths)
-        following = (targets.unflatten(1, (self.horizon, self.n_targets)) - level) / spread
-        windows = self._newest(normalised, lengths).transpose(1, 2)  # (batch, n_targets, n_steps)
+        following = targets.unflatten(1, (self.horizon, self.n_targets))
+        windows = self._newest(self._normalise(values, lengths), lengths).transpose(1, 2)  # (batch, n_targets, n_steps)
         return windows.flatten(0, 1), following.transpose(1, 2).flatten(0, 1)
 
     def direct_weight(self, each: Tensor) -> Tensor:
@@ -212,10 +208,15 @@ class ForecastNet(nn.Module):
         rows = share.repeat_interleave(self.n_together)[:, None]
         self.direct.weight.data = self.direct.weight.data.lerp(weight.to(self.direct.weight), 1 - rows)
 
-    def deviation(self, values: Tensor, lengths: Tensor | None) -> Tensor:
-        """The standard deviation of each target in its window, (batch, 1, n_targets), in standardised units."""
-        targets = self._standardised(values)
-        return _mean_and_deviation(targets, _present(targets, lengths))[1]
+    def recent_deviation(self, values: Tensor, lengths: Tensor | None) -> Tensor:
+        """The standard deviation of each target in the newer half of its window, (batch, 1, n_targets), in its unit."""
+        targets = self._normalise(values, lengths)
+        step = torch.arange(targets.shape[1], device=targets.device)
+        newer = step >= targets.shape[1] // 2 if lengths is None else step >= lengths[:, None] // 2
+        deviation = _mean_and_deviation(targets, _present(targets, lengths) & newer[..., None])[1]
+        return torch.where(
+            deviation < SMALLEST_DEVIATION, 1.0, deviation
+        )  # a constant tells nothing, nor does one step
 
     def _calibrated(self, forecasts: Tensor, deviation: Tensor) -> Tensor:
         """Quantiles (batch, horizon, n_targets, n_quantiles) at the distances from the median that `factors` give."""
@@ -228,32 +229,45 @@ class ForecastNet(nn.Module):
         point = raw[..., self.median] if self.n_quantiles else raw
         return point * (self.share - 1)[:, None]
 
-    def unscale(self, raw: Tensor) -> Tensor:
-        """Forecasts in the units of the targets, (batch, horizon, n_targets[, n_quantiles]), float64 if it can be."""
+    def unscale(self, raw: Tensor, level: Tensor, unit: Tensor) -> Tensor:
+        """Forecasts in the units of the targets, (batch, horizon, n_targets[, n_quantiles]), float64 if it can be.
+
+        Parameters
+        ----------
+        raw : Tensor of shape (batch, horizon * n_targets[, n_quantiles])
+            What the net gave for the windows.
+        level, unit : Tensor of shape (batch, 1, n_targets)
+            Those of the windows.
+        """
         dtype = torch.float32 if raw.device.type == "mps" else torch.float64
-        shape = (self.n_targets, 1) if self.n_quantiles else (self.n_targets,)
-        mean, scale = self.output_mean.to(dtype).view(shape), self.output_scale.to(dtype).view(shape)
-        return raw.unflatten(1, (self.horizon, self.n_targets)).to(dtype) * scale + mean
+        if self.n_quantiles:
+            level, unit = level[..., None], unit[..., None]
+        return raw.unflatten(1, (self.horizon, self.n_targets)).to(dtype) * unit.to(dtype) + level.to(dtype)
 
-    def _normalise(self, values: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The targets of windows less their level over their spread, (batch, steps, n_targets), and both."""
-        targets = self._standardised(values)
-        level, spread = self._level_and_spread(targets, lengths)  # (batch, 1, n_targets), both
-        return (targets - level) / spread, level, spread
+    def units(self, values: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What each target is counted from and in, as `normalize` says, (batch, 1, n_targets) both.
 
-    def _standardised(self, values: Tensor) -> Tensor:
-        return (values[:, :, : self.n_targets] - self.output_mean) / self.output_scale
-
-    def _level_and_spread(self, targets: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What each target's window is normalised by, from its steps that are not missing."""
-        one = torch.ones_like(targets[:, :1])
+        Steps that are missing do not count. A constant window tells no deviation, nor does a single step: there that of
+        the training rows is the unit.
+        """
+        targets = values[:, :, : self.n_targets]
+        mean, scale = (buffer.expand_as(targets[:, :1]) for buffer in (self.output_mean, self.output_scale))
         if self.normalize is None:
-            return torch.zeros_like(one), one
+            return mean, scale
         present = _present(targets, lengths)
+        last = _last_value(targets, present, mean)
         if self.normalize == "last":
-            return _last_value(targets, present), one
-        mean, deviation = _mean_and_deviation(targets, present)
-        return mean if self.normalize == "standard" else _last_value(targets, present), deviation
+            return last, scale
+        # Moments of the distances from the last value: those of the values would lose a small series' digits.
+        distance, deviation = _mean_and_deviation((targets - last) / scale, present)
+        constant = deviation <= SMALLEST_DEVIATION * (last / scale).abs()
+        unit = torch.where(constant, scale, deviation * scale)
+        return last if self.normalize == "scaled" else last + distance * scale, unit
+
+    def _normalise(self, values: Tensor, lengths: Tensor | None) -> Tensor:
+        """The targets of windows less their level over their unit, (batch, steps, n_targets)."""
+        level, unit = self.units(values, lengths)
+        return (values[:, :, : self.n_targets] - level) / unit
 
     def _read(self, targets: Tensor, values: Tensor, lengths: Tensor | None) -> list:
         """The cell's state after each window: normalised targets (batch, steps, n_targets) and covariates in."""
@@ -314,10 +328,11 @@ class ForecastNet(nn.Module):
 
 
 def quantile_spans(forecasts: Tensor, median: int, deviation: Tensor) -> Tensor:
-    """What residuals of each quantile are counted in: the geometric mean of two answers to how far they may go.
+    """What residuals of each quantile are counted in.
 
-    One is the distance that the net put between the quantile and the median, which knows the hour and the covariates;
-    the other is the window's own deviation, which follows a series that becomes calmer or wilder than in training.
+    It is a power of the product of two answers to how far they may go. One is the distance that the net put between the
+    quantile and the median, which knows the hour and the covariates; the other is the deviation of the window's newer
+    half, which follows a series that becomes calmer or wilder than in training.
 
     Parameters
     ----------
@@ -325,7 +340,7 @@ def quantile_spans(forecasts: Tensor, median: int, deviation: Tensor) -> Tensor:
     median : int
         Its position among the quantiles.
     deviation : Tensor of shape (batch, 1, n_targets)
-        In the unit of the forecasts.
+        Of the newer halves, in the windows' units, as the forecasts are.
 
     Returns
     -------
@@ -333,7 +348,7 @@ def quantile_spans(forecasts: Tensor, median: int, deviation: Tensor) -> Tensor:
         Never 0.
     """
     distance = (forecasts - forecasts[..., median, None]).abs().clamp(min=SMALLEST_DISTANCE)
-    return (distance * deviation[..., None]).sqrt()
+    return (distance * deviation[..., None]) ** SPAN_EXPONENT
 
 
 def _present(targets: Tensor, lengths: Tensor | None) -> Tensor:
@@ -342,21 +357,18 @@ def _present(targets: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def _mean_and_deviation(targets: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the values of each target that are present, (batch, 1, n_targets).
-
-    A constant window tells no deviation, nor does a single step: there that of the training rows counts.
-    """
+    """Of the values of each target that are present, (batch, 1, n_targets)."""
     count = present.sum(dim=1, keepdim=True).clamp(min=1)
     mean = torch.where(present, targets, 0.0).sum(dim=1, keepdim=True) / count
     variance = torch.where(present, targets - mean, 0.0).square().sum(dim=1, keepdim=True) / count
-    return mean, torch.where(variance < SMALLEST_VARIANCE, 1.0, variance.sqrt())
+    return mean, variance.sqrt()
 
 
-def _last_value(targets: Tensor, present: Tensor) -> Tensor:
-    """The last value of each target that is present, (batch, 1, n_targets), 0 where none is."""
+def _last_value(targets: Tensor, present: Tensor, otherwise: Tensor) -> Tensor:
+    """The last value of each target that is present, (batch, 1, n_targets)."""
     step = torch.arange(1, targets.shape[1] + 1, device=targets.device)[:, None]
     last = (present * step).amax(dim=1, keepdim=True) - 1  # -1 where all are missing
-    return torch.where(last < 0, 0.0, targets.gather(1, last.clamp(min=0)))
+    return torch.where(last < 0, otherwise, targets.gather(1, last.clamp(min=0)))
 
 
 def _map(n_inputs: int, n_outputs: int) -> nn.Linear | None:
