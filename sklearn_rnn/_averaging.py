@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -35,8 +36,7 @@ class AveragedWeights:
     def update(self) -> None:
         """The optimizer has made a step."""
         self.n_updates += 1
-        for mean, weight in zip(self.aside, self.weights, strict=True):
-            mean.lerp_(weight, 2 / (self.n_updates + 1))
+        torch._foreach_lerp_(self.aside, self.weights, 2 / (self.n_updates + 1))
 
     def state_dict(self) -> dict[str, Any]:
         return {"aside": self.aside, "n_updates": self.n_updates}

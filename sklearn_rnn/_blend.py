@@ -66,8 +66,7 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
     following = torch.zeros(n_steps, net.horizon, dtype=torch.float64)
     squares, counts = torch.zeros(2, net.horizon, dtype=torch.float64)
     chosen = torch.from_numpy(evenly_spread(len(data), max(LARGEST // net.n_targets, 1)))
-    for rows in chosen.split(PREDICTION_BATCH):
-        (values, lengths, _), (targets, _) = data.batch(rows)
+    for (values, lengths, _), (targets, _) in Batches(data.take(chosen), PREDICTION_BATCH):
         inputs, outputs = net.normalised_pairs(values, lengths, targets)
         inputs, present = inputs[:, -n_steps:], ~outputs.isnan()
         outputs = outputs.nan_to_num(nan=0.0)

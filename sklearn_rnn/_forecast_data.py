@@ -49,16 +49,17 @@ class ForecastDataset(SequenceDataset):
     def samples_an_epoch(self) -> int:
         return min(len(self), LARGEST_EPOCH)
 
-    def following(self, rows: Tensor) -> Tensor:
+    def following(self, part: slice) -> Tensor:
         """The rows after each window, (batch, horizon, n_columns)."""
-        index = (self.starts[rows] + self.lengths[rows])[:, None] + torch.arange(self.horizon)
-        return self.select(self.values, index.flatten()).view(len(rows), self.horizon, -1)
+        starts, lengths = (bound[part] for bound in self._bounds)
+        steps = torch.arange(self.horizon, device=starts.device)
+        return self.select(self.values, (starts + lengths)[:, None] + steps)
 
-    def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        return (*self.gather(rows), self.following(rows)[:, :, self.known])
+    def inputs(self, part: slice) -> tuple[Tensor, Tensor | None, Tensor]:
+        return (*self.gather(part), self.following(part)[:, :, self.known])
 
-    def batch(self, rows: Tensor) -> tuple[tuple[Tensor, Tensor | None, Tensor], tuple[Tensor, None]]:
-        windows, following = self.gather(rows), self.following(rows)
+    def batch(self, part: slice) -> tuple[tuple[Tensor, Tensor | None, Tensor], tuple[Tensor, None]]:
+        windows, following = self.gather(part), self.following(part)
         level, unit = self.units(*windows)
         targets = (following[:, :, : self.n_targets] - level) / unit
         return (*windows, following[:, :, self.known]), (targets.flatten(1), None)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 REGRESSION_LOSSES: dict[str, Loss] = {
-    "squared_error": lambda raw, target: (raw - target).square(),
+    "squared_error": lambda raw, target: nn.functional.mse_loss(raw, target, reduction="none"),
     "absolute_error": lambda raw, target: (raw - target).abs(),
     "huber": lambda raw, target: nn.functional.huber_loss(raw, target, reduction="none"),
     # raw is the logarithm of the rate, target is counted in units of its mean.

@@ -33,6 +33,7 @@ from sklearn_rnn.nets.pooling import valid_steps
 
 NETS: dict[str, type[nn.Module]] = {net.__name__: net for net in (RecurrentNet, ForecastNet)}
 DIVERGED = "Lower learning_rate, set or lower gradient_clip, or look for extreme values in X and y."
+BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
 FitFunction = TypeVar("FitFunction", bound=Callable[..., Any])
 
 
@@ -53,8 +54,8 @@ class SequenceNet(NeuralNet):
         Whether the weights are averaged over the updates.
     generator : torch.Generator
         Shuffles the training samples.
-    record_batches : bool
-        Whether the history keeps each batch's loss, which a user's callback may read.
+    tell_batches : bool
+        Whether callbacks are told of each batch, and the history keeps its loss: the user's may want it.
     samples_an_epoch : int or None
         How many of the samples an epoch of training draws; None takes all.
     """
@@ -66,19 +67,23 @@ class SequenceNet(NeuralNet):
         schedule: str,
         average: bool,
         generator: torch.Generator,
-        record_batches: bool,
+        tell_batches: bool,
         samples_an_epoch: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.gradient_clip, self.schedule, self.average = gradient_clip, schedule, average
-        self.generator, self.record_batches = generator, record_batches
+        self.generator, self.tell_batches = generator, tell_batches
         self.samples_an_epoch = samples_an_epoch
         self.interrupted = False
 
     @property
     def _default_callbacks(self) -> list:
         return [("epoch_timer", EpochTimer())]
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        if self.tell_batches or method_name not in BATCH_EVENTS:
+            super().notify(method_name, **kwargs)
 
     def get_iterator(self, dataset: SequenceDataset, training: bool = False) -> Batches:
         if not training:
@@ -129,7 +134,7 @@ class SequenceNet(NeuralNet):
             loss = step["loss"].detach()
             total.add_(loss, alpha=batch_size)
             n_samples += batch_size
-            if self.record_batches:
+            if self.tell_batches:
                 self.history.record_batch(f"{prefix}_loss", float(loss))
                 self.history.record_batch(f"{prefix}_batch_size", batch_size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
@@ -165,7 +170,8 @@ class SequenceNet(NeuralNet):
         if weights is not None:
             losses = losses * weights.view(-1, *[1] * (losses.ndim - 1))
         if losses.ndim == 3 and lengths is not None:
-            losses = losses[valid_steps(values, lengths)]
+            valid = valid_steps(values, lengths)[:, :, None].expand_as(losses)
+            return losses.masked_fill(~valid, 0.0).sum() / valid.sum()
         return losses.nanmean() if self.criterion_.skip_missing else losses.mean()
 
 
@@ -329,7 +335,7 @@ def _make_net(
         schedule=settings.schedule,
         average=settings.average,
         generator=torch.Generator().manual_seed(seed + rank()),
-        record_batches=bool(settings.callbacks),
+        tell_batches=bool(settings.callbacks),
         samples_an_epoch=min(gathered(train.samples_an_epoch)),  # all make as many updates
         **{f"optimizer__{name}": value for name, value in options.items()},
     )
@@ -392,7 +398,7 @@ def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
         schedule="constant",
         average=False,
         generator=torch.Generator(),
-        record_batches=False,
+        tell_batches=False,
     )
     net.initialize()
     module.eval()

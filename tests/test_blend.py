@@ -143,7 +143,7 @@ def test_its_share_is_that_of_least_squares_by_segment(shared):
     net, values = make_net(shared=shared), series()
     data = make_data(net, values)
     weights = np.random.default_rng(0).normal(size=(HORIZON, N_STEPS)) / 10
-    inputs, (targets, _) = data.batch(torch.arange(len(data)))
+    inputs, (targets, _) = data.batch(slice(len(data)))
     ours = net(*inputs).detach().numpy().reshape(-1, HORIZON, 2)
     windows = np.lib.stride_tricks.sliding_window_view(values, N_STEPS, axis=0)[:-HORIZON]
     linear = np.einsum("hs,nts->nht", weights, (windows - windows[:, :, -1:]) / 2)
@@ -171,7 +171,7 @@ def test_its_share_is_that_of_least_squares_by_segment(shared):
 
 def test_quantiles_keep_their_distance_from_the_median():
     net, values = make_net(n_quantiles=3, median=1), series()
-    inputs, _ = make_data(net, values).batch(torch.arange(20))
+    inputs, _ = make_data(net, values).batch(slice(20))
     ridge = net.direct_weight(torch.randn(HORIZON, N_STEPS, dtype=torch.float64))
     with torch.no_grad():
         before, linear = net(*inputs), net.linear_forecast(ridge, *inputs[:2])

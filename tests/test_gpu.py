@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from joblib import Parallel, delayed
 from sklearn.base import clone
 
-from sklearn_rnn import RNNForecaster, RNNRegressor, Sequences, _batches, _device, load, save
+from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, Sequences, _batches, _device, load, save
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._device import device_for_fit, has_room
 from sklearn_rnn._forecast_data import ForecastDataset
@@ -101,19 +102,19 @@ UNEQUAL = Sequences(WINDOWS.values, WINDOWS.starts, np.arange(1, 11))
 
 @pytest.mark.parametrize("sequences", [WINDOWS, UNEQUAL], ids=["windows", "unequal"])
 def test_batches_of_rows_on_the_host_are_moved_to_the_device(sequences, monkeypatch):
-    rows = torch.arange(0, 10, 3)
+    part = slice(2, 6)
     resident = SequenceDataset(sequences, device="meta")
     assert resident.values.device.type == "meta"
     monkeypatch.setattr(_batches, "has_room", lambda device, n_bytes: False)
     streaming = SequenceDataset(sequences, device="meta")
     assert streaming.values.device.type == "cpu"
-    for given, expected in zip(streaming.gather(rows), resident.gather(rows), strict=True):
+    for given, expected in zip(streaming.gather(part), resident.gather(part), strict=True):
         assert (given is None) == (expected is None)
         if given is not None:
             assert (given.device, given.shape, given.dtype) == (expected.device, expected.shape, expected.dtype)
     net = ForecastNet(1, 2, n_past=1, mean=[0.0] * 2, scale=[1.0] * 2).to("meta")
     forecasts = ForecastDataset(sequences[:8], 2, 1, slice(1, 2), net.units, device="meta")
-    (values, _, known), (targets, _) = forecasts.batch(rows[:3])
+    (values, _, known), (targets, _) = forecasts.batch(slice(3))
     assert {part.device.type for part in (values, known, targets)} == {"meta"}
     assert known.shape == (3, 2, 1)
     assert targets.shape == (3, 2)
@@ -209,3 +210,65 @@ def test_a_gpu_learns_what_a_cpu_learns(case, streams, monkeypatch, tmp_path):
     pytest.importorskip("skops", reason='the extra "safe" is not installed')
     save(on_gpu, tmp_path / "model.skops")
     np.testing.assert_array_equal(load(tmp_path / "model.skops").predict(X), on_gpu.predict(X))
+
+
+LISTS = [RNG.normal(size=(n, 2)) for n in RNG.integers(5, 30, 64)]
+CLASSIFIER = RNNClassifier(**TINY, early_stopping=False)
+WITHOUT_WAITING = {
+    "windows": (RNNRegressor(**TINY, cell="lstm", bidirectional=True, early_stopping=False), (X, Y)),
+    "weighted classes": (clone(CLASSIFIER).set_params(class_weight="balanced"), (LISTS, RNG.integers(0, 3, 64))),
+    "attention": (clone(CLASSIFIER).set_params(pooling="attention"), (LISTS, RNG.integers(0, 3, 64))),
+    "segments": (clone(CLASSIFIER).set_params(segment_size=4, pooling="mean"), (LISTS, RNG.integers(0, 3, 64))),
+    "steps": (clone(CLASSIFIER).set_params(per_step=True), (LISTS, [RNG.integers(0, 3, len(x)) for x in LISTS])),
+    "forecasts": (clone(FORECASTER).set_params(early_stopping=False), (X,)),
+}
+
+
+@needs_gpu
+@pytest.mark.parametrize("case", WITHOUT_WAITING)
+def test_no_batch_waits_for_the_gpu(case):
+    model, data = WITHOUT_WAITING[case]
+
+    def waits(batch_size):
+        fitted = clone(model).set_params(batch_size=batch_size, device="cuda").fit(*data)
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                fitted.fit(*data)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        return sum("synchroniz" in str(warning.message) for warning in caught)
+
+    assert waits(4) == waits(8) > 0
+
+
+@needs_gpu
+def test_a_full_gpu_halves_the_batch():
+    X = np.random.default_rng(0).normal(size=(2048, 100, 8)).astype(np.float32)
+    model = RNNRegressor(hidden_size=256, batch_size=2048, max_epochs=1, early_stopping=False, device="cuda")
+
+    def largest_memory(batch_size):
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        clone(model).set_params(batch_size=batch_size).fit(X, X[:, -1, 0])
+        return torch.cuda.max_memory_reserved()
+
+    enough = (largest_memory(1024) + largest_memory(2048)) / 2
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(enough / torch.cuda.get_device_properties(0).total_memory)
+    try:
+        with pytest.warns(UserWarning, match=r"too small for batches of 2048 sequences.*anew with batch_size=1024"):
+            model.fit(X, X[:, -1, 0])
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@needs_gpu
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_gpu_predicts_alike_alone_and_in_company(cell):
+    X = np.random.default_rng(0).normal(size=(5000, 24, 2))
+    model = RNNRegressor(cell=cell, max_epochs=1, device="cuda").fit(X, X[:, -1, 0])
+    together = model.predict(X)
+    for part in (slice(0, 1), slice(4990, 5000), slice(7, 4107)):
+        np.testing.assert_allclose(model.predict(X[part]), together[part], rtol=0, atol=1e-5)
