@@ -8,6 +8,7 @@ several threads.
 
 import os
 import time
+from itertools import product
 
 import numpy as np
 import torch
@@ -60,14 +61,9 @@ def compare(cell: str, hidden_size: int, batch_size: int, n_threads: int, n_repe
 
 
 if __name__ == "__main__":
-    arguments = benchmark_arguments(__doc__, repeats=15, threads=os.cpu_count() or 1)
-    torch.manual_seed(0)
-    print_table(
-        [
-            compare(cell, hidden_size, batch_size, arguments.threads, arguments.repeats)
-            for cell in CELLS
-            for hidden_size in (32, 64, 128)
-            for batch_size in (32, 128, 512)
-        ],
-        arguments.json,
+    arguments = benchmark_arguments(
+        __doc__, repeats=15, threads=os.cpu_count() or 1, hidden=[32, 64, 128], batch=[32, 128, 256, 512]
     )
+    torch.manual_seed(0)
+    sizes = product(CELLS, arguments.hidden, arguments.batch)
+    print_table([compare(*size, arguments.threads, arguments.repeats) for size in sizes], arguments.json)

@@ -54,11 +54,11 @@ class SequenceDataset(torch.utils.data.Dataset):
         device: str = "cpu",
         beside: SequenceDataset | None = None,
     ) -> None:
-        self.device, self.source = device, sequences.values
-        if beside is not None and beside.source is self.source:
+        self.device, self._source = device, sequences.values
+        if beside is not None and beside._source is self._source:
             self.values = beside.values
         else:
-            self.values = _as_tensor(self.source)
+            self.values = _as_tensor(self._source)
             if has_room(device, self.values.nbytes):
                 self.values = self.values.to(device)
         self.targets = targets.to(device) if isinstance(targets, Tensor) else targets

@@ -65,17 +65,20 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
     windows = torch.zeros(n_steps, n_steps, dtype=torch.float64)
     following = torch.zeros(n_steps, net.horizon, dtype=torch.float64)
     squares, counts = torch.zeros(2, net.horizon, dtype=torch.float64)
+    n_series = 0  # with anything to follow
     chosen = torch.from_numpy(evenly_spread(len(data), max(LARGEST // net.n_targets, 1)))
     for (values, lengths, _), (targets, _) in Batches(data.take(chosen), PREDICTION_BATCH):
         inputs, outputs = net.normalised_pairs(values, lengths, targets)
-        inputs, present = inputs[:, -n_steps:], ~outputs.isnan()
-        outputs = outputs.nan_to_num(nan=0.0)
+        known = ~outputs.isnan().all(dim=1)
+        inputs, outputs = inputs[known, -n_steps:], outputs[known]
+        present, outputs = ~outputs.isnan(), outputs.nan_to_num(nan=0.0)
+        n_series += len(inputs)
         windows += (inputs.T @ inputs).cpu()
         following += (inputs.T @ outputs).cpu()
         squares += outputs.double().square().sum(dim=0).cpu()
         counts += present.sum(dim=0).cpu()
     counts = counts.clamp(min=1)
-    return Moments(windows / (len(chosen) * net.n_targets), following / counts, squares / counts)
+    return Moments(windows / max(n_series, 1), following / counts, squares / counts)
 
 
 @torch_threads(1)  # the threads of a decomposition would change bits

@@ -157,16 +157,10 @@ class BaseForecaster(HistoryForecaster):
         changes = self._season_changes(rows, runs[0], np.cumsum(rows.sizes()) - 1)
         self._scales_of_fit = list(zip(rows.labels, changes.tolist(), strict=True))
         cuts = self._cuts(rows)
-        train, valid = self._windows_of(rows, runs, None, 0), None
-        self._check_windows(rows, train)
-        hold_out, stop_early = self._holds_out(rows, cuts, len(train))
-        if hold_out:
-            cut = cuts[rows.groups[runs[0]]]  # (n_runs,)
-            train, valid = self._windows_of(rows, runs, cut, 0), self._windows_of(rows, runs, None, cut)
-            valid = thinned(valid, LARGEST_VALIDATION)
+        train, valid, stop_early = self._split(rows, runs, cuts)
         with ExitStack() as randomness:
             randomness.enter_context(seeded(seed, device))
-            module, criterion, state = self._start(rows, runs, cuts if hold_out else None, resume)
+            module, criterion, state = self._start(rows, runs, None if valid is None else cuts, resume)
             data = self._dataset(module, train, device)
             held_out = None if valid is None else self._dataset(module, valid, device, beside=data)
             settings = self._settings(data.samples_an_epoch, stop_early, device, one_pass=False)
@@ -225,21 +219,31 @@ class BaseForecaster(HistoryForecaster):
                 "later ones have a target. Fill gaps by rows of NaN, for example with df.asfreq, or lower horizon."
             )
 
-    def _holds_out(self, rows: Rows, cuts: NDArray, n_windows: int) -> tuple[bool, bool]:
-        """Whether rows are held out, and whether training stops early by them."""
-        possible = bool((cuts < np.cumsum(rows.sizes())).any())
-        if self.early_stopping == "auto":
-            stop_early = possible and n_windows >= EARLY_STOPPING_SAMPLES
-        else:
-            stop_early = bool(self.early_stopping)
-        hold_out = stop_early or self.conformal
-        if hold_out and not possible:
-            name = "early_stopping=True" if stop_early else "conformal=True"
+    def _split(self, rows: Rows, runs: tuple, cuts: NDArray) -> tuple[Sequences, Sequences | None, bool]:
+        """Windows to train on, held-out ones if there are, and whether training stops early by them."""
+        windows = self._windows_of(rows, runs, None, 0)
+        self._check_windows(rows, windows)
+        automatic = self.early_stopping == "auto"
+        stop_early = len(windows) >= EARLY_STOPPING_SAMPLES if automatic else bool(self.early_stopping)
+        if not stop_early and not self.conformal:
+            return windows, None, False
+        cut = cuts[rows.groups[runs[0]]]  # (n_runs,)
+        train, valid = self._windows_of(rows, runs, cut, 0), self._windows_of(rows, runs, None, cut)
+        if len(train) and len(valid):
+            return train, thinned(valid, LARGEST_VALIDATION), stop_early
+        if automatic and not self.conformal:
+            return windows, None, False
+        name = "conformal=True" if automatic or not stop_early else "early_stopping=True"
+        if (cuts == np.cumsum(rows.sizes())).all():
             raise ValueError(
                 f"{name} holds out rows, but no group has more than {2 * self.horizon} rows: the horizon to train on, "
                 "the horizon to hold out, and one to forecast from. Pass more rows, or set it to False."
             )
-        return hold_out, stop_early
+        raise ValueError(
+            f"{name} holds out the last rows of each group, a share of {self.validation_fraction:g}, but no window of "
+            f"{'these' if len(train) else 'the others'} is followed by a target. Drop the rows whose targets are "
+            "missing at the end, change validation_fraction, or set it to False."
+        )
 
     @torch_threads(1)  # the threads of a decomposition would change bits, and hang in a process that is forked later
     def _start(

@@ -96,7 +96,8 @@ class Frequency:
     def _calendar_after(self, last: pd.Timestamp, n_steps: int) -> NDArray:
         if self.unit in (OFFSETS, WORKDAYS):
             offset = self.count if self.unit == OFFSETS else pd.offsets.BusinessDay(int(self.count))
-            times = pd.date_range(last, periods=n_steps + 1, freq=offset)[-n_steps:]
+            times = pd.date_range(last, periods=n_steps + 1, freq=offset)
+            times = times[times > last][:n_steps]
         else:
             count = int(self.count)
             step = {

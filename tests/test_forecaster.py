@@ -440,3 +440,24 @@ def test_a_loaded_model_knows_the_scale_of_errors(tmp_path):
     model = RNNForecaster("load", 3, **TINY).fit(waves()[:300])
     save(model, tmp_path / "model.skops")
     pd.testing.assert_frame_equal(load(tmp_path / "model.skops").backtest(waves()[300:]), model.backtest(waves()[300:]))
+
+
+@pytest.mark.parametrize("options", [{}, {"shared": False, "n_steps": 1}, {"quantiles": np.array([0.1, 0.9])}], ids=str)
+def test_rows_without_targets_at_the_end_hold_nothing_out(options):
+    values = np.random.default_rng(0).normal(size=(1500, 2))
+    values[1350:] = np.nan
+    table = pd.DataFrame(values, columns=["a", "b"], index=pd.date_range("2026-01-01", periods=1500, freq="h"))
+    model = RNNForecaster(["a", "b"], 3, hidden_size=4, max_epochs=1, random_state=0, **options).fit(table)
+    assert model.skill_ is None
+    assert len(model.predict()) == 3
+    for name in ("early_stopping", "conformal"):
+        asked = clone(model).set_params(quantiles=(0.1, 0.9), **{name: True})
+        with pytest.raises(ValueError, match=rf"{name}=True holds out the last rows .* followed by a target. Drop"):
+            asked.fit(table)
+
+
+def test_the_business_day_after_a_saturday_is_a_monday():
+    days = pd.bdate_range("2024-01-01", periods=60)
+    model = RNNForecaster("y", 2, hidden_size=4, max_epochs=1).fit(pd.DataFrame({"y": np.arange(60.0)}, index=days))
+    coming = model.predict(pd.DataFrame({"y": [1.0]}, index=[pd.Timestamp("2024-11-09")]))
+    assert coming.index.tolist() == [pd.Timestamp("2024-11-11"), pd.Timestamp("2024-11-12")]

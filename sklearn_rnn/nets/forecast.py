@@ -194,7 +194,8 @@ class ForecastNet(nn.Module):
 
     def direct_weight(self, each: Tensor) -> Tensor:
         """Weights in the form of `direct`: every target's own window times `each`, (horizon, newest steps)."""
-        padded = nn.functional.pad(each * self.n_steps**0.5, (self.n_steps - each.shape[1], 0)).contiguous()
+        padded = nn.functional.pad(each * self.n_steps**0.5, (self.n_steps - each.shape[1], 0)).flatten()
+        padded = padded.view(-1, self.n_steps)  # kron refuses the strides of a window of one step
         return torch.kron(padded, torch.eye(self.n_together, dtype=each.dtype))
 
     def blend(self, weight: Tensor, share: Tensor) -> None:
@@ -290,12 +291,12 @@ class ForecastNet(nn.Module):
         """
         windows = self._apart(self._newest(targets, lengths)).flatten(1)
         steps = nn.functional.linear(windows, weight) * self.n_steps**-0.5
-        return steps.view(-1, self.n_series, self.horizon, self.n_together).transpose(1, 2).flatten(2, 3)
+        return steps.reshape(-1, self.n_series, self.horizon, self.n_together).transpose(1, 2).flatten(2, 3)
 
     def _newest(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
         """The newest `n_steps` normalised targets, (batch, n_steps, n_targets), zeros for those that are missing."""
         windows, n_windows = fold_segments(torch.nan_to_num(targets, nan=0.0), lengths, self.n_steps)
-        return last_step(windows, n_windows).view(len(targets), self.n_steps, self.n_targets)
+        return last_step(windows, n_windows).reshape(len(targets), self.n_steps, self.n_targets)
 
     def _apart(self, targets: Tensor) -> Tensor:
         """Series that are read apart stand in the batch: (batch * n_series, steps, n_together)."""
