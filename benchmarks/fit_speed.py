@@ -6,6 +6,7 @@ torch's own cells (fused=False) and with the compiled ones (the default where nu
 fit of three epochs does is counted.
 """
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -31,48 +32,52 @@ class HandWritten(nn.Module):
         return self.head(self.recurrent(X)[0][:, -1])
 
 
-def hand_written_fit(net: nn.Module, X: torch.Tensor, y: torch.Tensor, batch_size: int, n_epochs: int) -> None:
+def hand_written_fit(net: nn.Module, X: torch.Tensor, y: torch.Tensor, batch_size: int) -> None:
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=X.is_cuda)
-    for _ in range(n_epochs):
+    for _ in range(N_EPOCHS):
         for rows in torch.randperm(len(X), device=X.device).split(batch_size):
             optimizer.zero_grad()
             nn.functional.mse_loss(net(X[rows]), y[rows]).backward()
             optimizer.step()
+    if X.is_cuda:
+        torch.cuda.synchronize()
 
 
-def compare(cell: str, hidden_size: int, batch_size: int, n_windows: int, n_repeats: int) -> dict:
+def compare(
+    cell: str,
+    hidden_size: int,
+    batch_size: int,
+    n_windows: int,
+    n_repeats: int,
+    *,
+    device: str,
+    variants: dict[str, dict],
+) -> dict:
+    """One row: seconds of RNNRegressor, with the parameters of each variant, and of skorch over those of the loop."""
     rng = np.random.default_rng(0)
     series = rng.normal(size=(n_windows + N_STEPS - 1, N_CHANNELS)).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(series, N_STEPS, axis=0).transpose(0, 2, 1).copy()
     sequences = Sequences(series, np.arange(n_windows), np.full(n_windows, N_STEPS))
     y = rng.normal(size=(n_windows, 1)).astype(np.float32)
-    n_threads = torch.get_num_threads()
-    compiled = RNNRegressor(
-        cell=cell,
-        hidden_size=hidden_size,
-        batch_size=batch_size,
-        max_epochs=N_EPOCHS,
-        early_stopping=False,
-        n_threads=n_threads,
-        device="cpu",
-    )
-    plain = clone(compiled).set_params(fused=False)
-    net, tensors = HandWritten(cell, hidden_size), (torch.from_numpy(windows), torch.from_numpy(y))
+    common = {"batch_size": batch_size, "max_epochs": N_EPOCHS, "device": device}
+    model = RNNRegressor(cell=cell, hidden_size=hidden_size, early_stopping=False, **common)
+    models = {name: clone(model).set_params(**parameters) for name, parameters in variants.items()}
+    net = HandWritten(cell, hidden_size).to(device)
+    tensors = torch.from_numpy(windows).to(device), torch.from_numpy(y).to(device)
     peer = NeuralNetRegressor(
         HandWritten(cell, hidden_size),
         optimizer=torch.optim.AdamW,
+        optimizer__fused=device == "cuda",
         lr=1e-3,
-        batch_size=batch_size,
-        max_epochs=N_EPOCHS,
         iterator_train__shuffle=True,
         train_split=None,
         verbose=0,
+        **common,
     )
     seconds = interleaved_seconds(
         {
-            "loop": lambda: hand_written_fit(net, *tensors, batch_size, N_EPOCHS),
-            "compiled": lambda: compiled.fit(sequences, y),
-            "plain": lambda: plain.fit(sequences, y),
+            "loop": lambda: hand_written_fit(net, *tensors, batch_size),
+            **{name: partial(estimator.fit, sequences, y) for name, estimator in models.items()},
             "skorch": lambda: peer.fit(windows, y),
         },
         n_repeats,
@@ -82,13 +87,18 @@ def compare(cell: str, hidden_size: int, batch_size: int, n_windows: int, n_repe
         "hidden": hidden_size,
         "batch": batch_size,
         "loop_s/epoch": min(seconds["loop"]) / N_EPOCHS,
-        "torch cells/loop": median_ratio(seconds["plain"], seconds["loop"]),
-        "compiled/loop": median_ratio(seconds["compiled"], seconds["loop"]),
-        "skorch/loop": median_ratio(seconds["skorch"], seconds["loop"]),
+        **{f"{name}/loop": median_ratio(seconds[name], seconds["loop"]) for name in (*models, "skorch")},
     }
 
 
 if __name__ == "__main__":
     arguments = benchmark_arguments(__doc__, repeats=7, windows=8_192, hidden=[32, 64], batch=[128])
-    sizes = product(CELLS, arguments.hidden, arguments.batch)
-    print_table([compare(*size, arguments.windows, arguments.repeats) for size in sizes], arguments.json)
+    n_threads = torch.get_num_threads()
+    variants = {"torch cells": {"n_threads": n_threads, "fused": False}, "compiled": {"n_threads": n_threads}}
+    print_table(
+        [
+            compare(*size, arguments.windows, arguments.repeats, device="cpu", variants=variants)
+            for size in product(CELLS, arguments.hidden, arguments.batch)
+        ],
+        arguments.json,
+    )

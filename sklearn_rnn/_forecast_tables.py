@@ -21,7 +21,7 @@ def column_names(roles: Roles, quantiles: Sequence[float] | None) -> list[Hashab
     """The forecast of each target, then its quantiles, target by target."""
     names: list[Hashable] = []
     for target in roles.target:
-        names += [target, *(f"{target}_q{quantile:g}" for quantile in (() if quantiles is None else quantiles))]
+        names += [target, *(f"{target}_{name}" for name in _quantile_names(quantiles))]
     return names
 
 

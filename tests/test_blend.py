@@ -270,13 +270,13 @@ def test_a_constant_target_goes_on_constant():
     np.testing.assert_allclose(model.predict()["y"], 7.0, atol=0.05)
 
 
-def test_a_target_that_is_mostly_missing_leaves_the_others_weights_alone():
+def test_a_target_without_values_leaves_the_others_weights_alone():
     values = series()
     empty = values.copy()
     empty[:, 1] = np.nan
     with torch.no_grad():
-        alone = blending._moments(make_net(), make_data(make_net(), empty))
+        moments = blending._moments(make_net(), make_data(make_net(), empty))
         expected_windows, expected_following = (torch.from_numpy(part) for part in pairs(values[:, :1]))
     n = len(expected_windows)
-    torch.testing.assert_close(alone.windows, expected_windows.T @ expected_windows / n)
-    torch.testing.assert_close(alone.following, expected_windows.T @ expected_following / n)
+    torch.testing.assert_close(moments.windows, expected_windows.T @ expected_windows / n)
+    torch.testing.assert_close(moments.following, expected_windows.T @ expected_following / n)
