@@ -184,6 +184,7 @@ class RecurrentEstimator(NetEstimator):
         check_units(mean, scale, "X")
         categorical = self._categorical_channels(sequences)
         missing[categorical] = False
+        dtype = getattr(torch, self.dtype)
         module = RecurrentNet(
             sequences.n_channels,
             cell=str(self.cell),
@@ -202,10 +203,10 @@ class RecurrentEstimator(NetEstimator):
             categories={channel: used_codes(sequences, channel) for channel in categorical},
             embedding_size=self.embedding_size if self.embedding_size == "auto" else int(self.embedding_size),
             per_step=bool(self.per_step),
+            dtype=dtype,
             **self._output_config(sequences, targets, weights),
         )
-        dtype = getattr(torch, self.dtype)
-        return module.to(dtype), self._make_criterion(targets, weights).to(dtype), None
+        return module, self._make_criterion(targets, weights).to(dtype), None
 
     def _make_dataset(
         self,

@@ -27,7 +27,7 @@ from sklearn_rnn._forecast_data import (
     with_a_target,
 )
 from sklearn_rnn._forecast_history import HistoryForecaster
-from sklearn_rnn._forecast_tables import all_quantiles
+from sklearn_rnn._forecast_tables import MEDIAN, all_quantiles
 from sklearn_rnn._frequency import find_frequency
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
@@ -36,13 +36,15 @@ from sklearn_rnn._panel import (
     bounds_of_runs,
     check_kind,
     check_same_roles,
+    check_spacing,
     check_static,
     sort_rows,
+    warn_of_rows_alone,
 )
 from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._prediction import predict_forecasts
 from sklearn_rnn._rows import Rows, as_names, spacings, warn_of_rounding
-from sklearn_rnn._statistics import channel_statistics, check_units, deviations_within
+from sklearn_rnn._statistics import channel_statistics, check_units, deviations_of_groups, scales_of_groups
 from sklearn_rnn._training import fit_net, is_random
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.sequences import Sequences
@@ -106,9 +108,11 @@ class BaseForecaster(HistoryForecaster):
         warn_of_rounding(frame, numeric, self.dtype, "Subtract a constant from it, or set dtype='float64'.")
         if resume:
             check_kind(times, self._frequency, "the data")
+            check_spacing(rows, self._frequency)
             return rows
         steps = np.empty(0) if times is None else spacings(rows, None)
         self._frequency = find_frequency(times, steps, original)
+        warn_of_rows_alone(rows, self._frequency)
         self.season_ = self._frequency.season
         longest = int(rows.sizes().max())
         self.segment_size_ = self._frequency.segment_size if self.segment_size == "auto" else int(self.segment_size)
@@ -135,6 +139,11 @@ class BaseForecaster(HistoryForecaster):
             means[code] = np.where(present, changes, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
         return np.where(means > 0, means, np.nan)
 
+    def _deviations(self, rows: Rows, stops: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Standard deviations and mean absolute values of targets in each group's rows before `stops`."""
+        starts = np.cumsum(rows.sizes()) - rows.sizes()
+        return deviations_of_groups(rows.values[:, : len(self._roles.target)], starts, stops)
+
     def _check_length(self, rows: Rows) -> None:
         longest, needed = int(rows.sizes().max()), self.horizon + 1
         if longest < needed:
@@ -154,8 +163,10 @@ class BaseForecaster(HistoryForecaster):
         seed = self._draw_seed()
         runs = bounds_of_runs(rows, self._frequency.max_gap)
         _warn_of_short_runs(runs, rows, self.n_steps_ + self.horizon)
-        changes = self._season_changes(rows, runs[0], np.cumsum(rows.sizes()) - 1)
+        ends = np.cumsum(rows.sizes())
+        changes, (deviations, _) = self._season_changes(rows, runs[0], ends - 1), self._deviations(rows, ends)
         self._scales_of_fit = list(zip(rows.labels, changes.tolist(), strict=True))
+        self._deviations_of_fit = list(zip(rows.labels, deviations.tolist(), strict=True))
         cuts = self._cuts(rows)
         train, valid, stop_early = self._split(rows, runs, cuts)
         with ExitStack() as randomness:
@@ -207,7 +218,7 @@ class BaseForecaster(HistoryForecaster):
         shortest = np.minimum(self.n_steps_, np.maximum(np.minimum(self.segment_size_, possible), possible // 2))
         first = np.maximum(starts + np.maximum(shortest, 1) - 1, np.asarray(first_target) - 1)
         windows = windows_before(rows.values, starts, first, stops - self.horizon - 1, self.n_steps_)
-        return with_a_target(windows, self.horizon, len(self._roles.target))
+        return with_a_target(windows, self.horizon, len(self._roles.target), inside=self.normalize_ is not None)
 
     def _check_windows(self, rows: Rows, windows: Sequences) -> None:
         used = np.zeros(len(rows.labels), dtype=bool)
@@ -261,10 +272,12 @@ class BaseForecaster(HistoryForecaster):
         roles, dtype = self._roles, getattr(torch, self.dtype)
         training_rows = Sequences(rows.values, starts[kept], (stops - starts)[kept])
         mean, scale, missing = channel_statistics(training_rows, n_targets=len(roles.target))
+        sizes: dict[str, list] = {}  # of series of unlike size
         if self.normalize_ is not None and len(rows.labels) > 1:
-            ends, targets = np.cumsum(rows.sizes()), slice(0, len(roles.target))
-            within = deviations_within(rows.values[:, targets], ends - rows.sizes(), ends if cuts is None else cuts)
-            scale[targets] = np.where(np.isnan(within), scale[targets], within)
+            targets = slice(0, len(roles.target))
+            within = self._deviations(rows, np.cumsum(rows.sizes()) if cuts is None else cuts)
+            scale[targets], relative, smallest = scales_of_groups(*within, scale[targets])
+            sizes = {"relative_scale": relative.tolist(), "smallest_scale": smallest.tolist()}
         check_units(mean, scale, "X")
         categories = {roles.position(name): list(map(float, range(len(c)))) for name, c in roles.categories.items()}
         levels = all_quantiles(self.quantiles)
@@ -276,6 +289,7 @@ class BaseForecaster(HistoryForecaster):
             n_static=len(roles.static),
             mean=mean.tolist(),
             scale=scale.tolist(),
+            **sizes,
             missing=[int(i) for i in np.flatnonzero(missing) if i not in categories],
             categories=categories,
             n_steps=min(self.n_steps_, int((stops - starts).max())),
@@ -289,11 +303,12 @@ class BaseForecaster(HistoryForecaster):
             segment_size=self.segment_size_,
             shared=bool(self.shared),
             n_quantiles=len(levels),
-            median=levels.index(0.5) if levels else 0,
+            median=levels.index(MEDIAN) if levels else 0,
+            dtype=dtype,
         )
         kind = self.loss if self.quantiles is None else "quantile"
         criterion = Criterion(kind, quantiles=tuple(levels), skip_missing=True)
-        return module.to(dtype), criterion.to(dtype), None
+        return module, criterion.to(dtype), None
 
     def _dataset(
         self, module: ForecastNet, windows: Sequences, device: str, beside: ForecastDataset | None = None
@@ -314,31 +329,28 @@ class BaseForecaster(HistoryForecaster):
         if valid is None or len(valid) == 0:
             return
         actual = values_after(valid, self.horizon, len(self._roles.target))
-        forecasts = self._forecast(valid)
-        levels = all_quantiles(self.quantiles)
-        middle = forecasts[..., levels.index(0.5)] if levels else forecasts
-        persistence, seasonal = (self._naive(valid, first_rows, season) for season in (1, self.season_))
-        self.skill_ = self._skill(actual, middle, persistence, seasonal)
+        errors = {"model": self._median(self._forecast(valid)) - actual}
+        for name, season in (("persistence", 1), ("seasonal_naive", self.season_)):
+            errors[name] = self._naive(valid, first_rows, season) - actual
+        self.skill_ = _skill(errors, self._units(rows, valid))
         if self.verbose and self.skill_ is not None:
             print(describe_skill(self.skill_))
 
-    def _skill(
-        self, actual: NDArray, model: NDArray, persistence: NDArray, seasonal: NDArray
-    ) -> dict[str, float] | None:
-        scale = self._target_scale
-        there = ~np.isnan(actual) & ~np.isnan(persistence) & ~np.isnan(seasonal)
-        if not there.any():
-            return None
-        errors = {"model": model, "persistence": persistence, "seasonal_naive": seasonal}
-        skill = {name: float((np.abs(actual - values) / scale)[there].mean()) for name, values in errors.items()}
-        best = min(skill["persistence"], skill["seasonal_naive"])
-        return {**skill, "skill": 1 - skill["model"] / best if best > 0 else 0.0}
+    def _units(self, rows: Rows, windows: Sequences) -> NDArray[np.float64]:
+        """The standard deviation of each window's group in the rows of fit, (n_windows, 1, n_targets).
 
-    @property
-    def _target_scale(self) -> NDArray[np.float64]:
-        return self.net_.module_.output_scale.cpu().double().numpy()
+        Of groups that were constant there, or that fit has not seen, the net's usual one.
+        """
+        fitted = dict(self._deviations_of_fit)
+        usual = self.net_.module_.output_scale.cpu().double().numpy()
+        units = np.array([fitted.get(label, usual) for label in rows.labels])[rows.groups[windows.starts]]
+        return np.where(np.isnan(units), usual, units)[:, None]
 
     # Forecasts --------------------------------------------------------------------------------------------------------
+
+    def _median(self, forecasts: NDArray) -> NDArray:
+        levels = all_quantiles(self.quantiles)
+        return forecasts[..., levels.index(MEDIAN)] if levels else forecasts
 
     def _forecast(self, windows: Sequences) -> NDArray[np.float64]:
         """Forecasts of windows that are followed by the rows of the horizon: (n, horizon, n_targets[, n_quantiles])."""
@@ -367,6 +379,16 @@ def _warn_of_short_runs(runs: tuple, rows: Rows, n_rows: int) -> None:
             "follows a gap goes on from what was before it, as with opening hours or trading days, number the rows "
             "and name that column with time=.",
         )
+
+
+def _skill(errors: dict[str, NDArray], units: NDArray) -> dict[str, float] | None:
+    """Mean absolute errors in `units` where all are known, None if nowhere."""
+    there = ~np.isnan(sum(errors.values()))
+    if not there.any():
+        return None
+    skill = {name: float((np.abs(error) / units)[there].mean()) for name, error in errors.items()}
+    best = min(skill["persistence"], skill["seasonal_naive"])
+    return {**skill, "skill": 1 - skill["model"] / best if best > 0 else 0.0}
 
 
 def describe_skill(skill: dict[str, float]) -> str:

@@ -85,14 +85,17 @@ def windows_before(
     return Sequences(values, starts, origins + 1 - starts)
 
 
-def with_a_target(windows: Sequences, horizon: int, n_targets: int) -> Sequences:
-    """The windows that are followed by at least one target that is not missing."""
+def with_a_target(windows: Sequences, horizon: int, n_targets: int, *, inside: bool) -> Sequences:
+    """The windows that are followed by at least one target that is not missing, and hold one, if `inside`."""
     present = ~np.isnan(windows.values[:, :n_targets]).all(axis=1)
     if present.all():
         return windows
     before = np.concatenate([[0], np.cumsum(present)])
     ends = windows.starts + windows.lengths
-    return windows[np.flatnonzero(before[ends + horizon] > before[ends])]
+    chosen = before[ends + horizon] > before[ends]
+    if inside:
+        chosen &= before[ends] > before[windows.starts]
+    return windows[np.flatnonzero(chosen)]
 
 
 def thinned(windows: Sequences, largest: int) -> Sequences:

@@ -16,11 +16,13 @@ from sklearn_rnn._panel import (
     Roles,
     check_columns,
     check_kind,
+    check_spacing,
     check_static,
     find_roles,
     frame_of_array,
     read_history,
     sort_rows,
+    warn_of_rows_alone,
 )
 from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups
 
@@ -84,10 +86,11 @@ class HistoryForecaster(NetEstimator):
         """
         rows, times, _ = self._read(frame, self._net_dtype, self._frequency.zone)
         check_kind(times, self._frequency, "the data")
-        n_new = rows.sizes()
+        rows, n_new = sort_rows(rows, self._frequency.kind), rows.sizes()
+        warn_of_rows_alone(rows, self._frequency)
         if times is not None or follow:
-            rows = joined(history(self._remembered, rows), rows)
-        rows = sort_rows(rows, self._frequency.kind)
+            rows = sort_rows(joined(history(self._remembered, rows), rows), self._frequency.kind)
+        check_spacing(rows, self._frequency)
         check_static(rows, self._roles)
         return rows, np.cumsum(rows.sizes()) - n_new
 

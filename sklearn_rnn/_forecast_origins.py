@@ -12,7 +12,6 @@ from sklearn.base import clone
 from sklearn_rnn._errors import warn
 from sklearn_rnn._forecast_base import BaseForecaster
 from sklearn_rnn._forecast_data import values_after
-from sklearn_rnn._forecast_tables import all_quantiles
 from sklearn_rnn._panel import bounds_of_runs, read_history
 from sklearn_rnn._rows import Rows
 from sklearn_rnn.sequences import Sequences
@@ -63,18 +62,30 @@ class OriginForecaster(BaseForecaster):
             chosen &= back // stride < n_origins
         return rows, first_new, runs[0], windows[np.flatnonzero(chosen)]
 
+    def _warn_of_unknown(self, forecasts: NDArray) -> None:
+        """Tell of groups whose windows (n_groups, horizon, n_targets[, n_quantiles]) have no value to begin from."""
+        unknown = np.isnan(self._median(forecasts)).any(axis=1)  # (n_groups, n_targets)
+        if unknown.any():
+            names = [str(name) for name, some in zip(self._roles.target, unknown.any(axis=0), strict=True) if some]
+            warn(
+                f"{unknown.any(axis=1).sum()} of {len(unknown)} series have no value of {' or '.join(names)} in their "
+                f"last {self.n_steps_} rows, so its forecast is NaN. Pass rows that have one, or fit with a larger "
+                "n_steps; normalize=None forecasts such series by their covariates.",
+            )
+
     def _actual(self, windows: Sequences) -> NDArray[np.float64]:
         return values_after(windows, self.horizon, len(self._roles.target))
 
-    def _skill_over_naive(self, windows: Sequences, first_rows: NDArray) -> float:
+    def _skill_over_naive(self, rows: Rows, windows: Sequences, first_rows: NDArray) -> float:
         """One minus the mean absolute error over that of the seasonal naive forecast."""
         totals, n_compared = np.zeros(2), 0
         for begin in range(0, len(windows), _AT_ONCE):
             part = windows[begin : begin + _AT_ONCE]
-            actual, naive = self._actual(part), self._naive(part, first_rows, self.season_)
-            there = ~np.isnan(actual) & ~np.isnan(naive)
-            for i, values in enumerate((self._median(self._forecast(part)), naive)):
-                totals[i] += (np.abs(values - actual) / self._target_scale)[there].sum()
+            actual, units = self._actual(part), self._units(rows, part)
+            model = self._median(self._forecast(part)) - actual
+            naive = self._naive(part, first_rows, self.season_) - actual
+            there = ~np.isnan(model + naive)
+            totals += [(np.abs(errors) / units)[there].sum() for errors in (model, naive)]
             n_compared += int(there.sum())
         if not n_compared:
             raise ValueError(
@@ -82,10 +93,6 @@ class OriginForecaster(BaseForecaster):
                 f" one {self.season_} rows before it. Pass rows with fewer missing values."
             )
         return float(1 - totals[0] / totals[1]) if totals[1] > 0 else float(totals[0] == 0)
-
-    def _median(self, forecasts: NDArray) -> NDArray:
-        levels = all_quantiles(self.quantiles)
-        return forecasts[..., levels.index(0.5)] if levels else forecasts
 
     def _scales(self, rows: Rows, first_rows: NDArray, origins: NDArray) -> NDArray[np.float64]:
         """Mean absolute change over a season in the rows of fit, (n_groups, n_targets), NaN if unknown.

@@ -149,7 +149,7 @@ def summarise(
     if quantiles is not None and len(quantiles) > 1:
         lowest, highest = f"q{min(quantiles):g}", f"q{max(quantiles):g}"
         covered = (backtest["actual"] >= backtest[lowest]) & (backtest["actual"] <= backtest[highest])
-        measures["coverage"] = covered.astype(float).where(backtest["actual"].notna())
+        measures["coverage"] = covered.astype(float).where(error.notna())
     summary = measures.groupby([backtest[name] for name in names], sort=False).mean()
     summary["RMSE"] **= 0.5
     return summary

@@ -77,6 +77,14 @@ class Frequency:
             return SEGMENT_WITHOUT_SEASON
         return max(size for size in range(1, LONGEST_SEGMENT + 1) if self.season % size == 0)
 
+    @property
+    def shortest_step(self) -> Any:
+        """What lies at least between two rows of a series, None if that is not told."""
+        if self.unit in (NUMBERS, EVEN):
+            return self.count
+        days = {DAYS: 1, WORKDAYS: 1, MONTHS: 28, MONTH_ENDS: 28}.get(self.unit)
+        return None if days is None else days * int(self.count) * DAY - HOUR  # a clock may be put forward
+
     def after(self, last: NDArray, n_steps: int) -> NDArray:
         """The next times after each of some times, as numbers, (n_times, n_steps)."""
         if self.unit in (ROWS, NUMBERS, EVEN):

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_rnn._errors import reading
-from sklearn_rnn._frequency import Frequency
+from sklearn_rnn._errors import reading, warn
+from sklearn_rnn._frequency import EVEN, NUMBERS, Frequency
 from sklearn_rnn._rows import (
     Rows,
     as_pandas,
@@ -23,7 +23,7 @@ from sklearn_rnn._rows import (
     sorted_order,
     times_of_frame,
 )
-from sklearn_rnn._times import NUMERIC, ZONED, Times, format_time, read_times
+from sklearn_rnn._times import DURATIONS, NUMERIC, ZONED, Times, format_time, read_times
 from sklearn_rnn._validation import plain_data
 from sklearn_rnn.windows import first_rows_of_runs
 
@@ -305,6 +305,50 @@ def check_kind(times: Times | None, frequency: Frequency, name: str) -> None:
         f"The times of {name} are {kind or 'missing'}, but the model was fitted with {frequency.kind or 'none'}. Pass "
         "the same kind of times."
     )
+
+
+def check_spacing(rows: Rows, frequency: Frequency) -> None:
+    """ValueError if sorted rows are closer to each other than those of fit."""
+    step = frequency.shortest_step
+    if rows.times is None or step is None:
+        return
+    same_group = rows.groups[1:] == rows.groups[:-1]
+    closer = same_group & (np.diff(rows.times) < 0.99 * step)
+    if closer.any():
+        first = int(closer.argmax())
+        earlier, later = (format_time(time, frequency.kind) for time in rows.times[first : first + 2])
+        raise ValueError(
+            f"The rows at {earlier} and {later}{_of_group(rows, first)} are closer to each other than those of fit. "
+            f"Resample them to a spacing of {_readable_step(frequency)}, for example with df.resample, or fit again."
+        )
+
+
+def warn_of_rows_alone(rows: Rows, frequency: Frequency) -> None:
+    """Tell of groups of sorted rows that are all farther from each other than those of fit."""
+    if rows.times is None:
+        return
+    followed = np.zeros(len(rows.labels), dtype=bool)
+    near = (rows.groups[1:] == rows.groups[:-1]) & (np.diff(rows.times) <= 1.01 * frequency.max_gap)
+    followed[rows.groups[1:][near]] = True
+    alone = ~followed & (rows.sizes() > 2)
+    if alone.any():
+        first = int(np.flatnonzero(alone[rows.groups])[0])
+        warn(
+            f"No two rows{_of_group(rows, first)} are {_readable_step(frequency)} apart, the spacing of fit, so that "
+            f"each stands alone between gaps{f', as in {alone.sum()} groups in all' if alone.sum() > 1 else ''}. "
+            "Resample them to that spacing, for example with df.resample, or fit again.",
+        )
+
+
+def _of_group(rows: Rows, row: int) -> str:
+    label = rows.labels[rows.groups[row]]
+    return f" of group {_readable(label)}" if label else ""
+
+
+def _readable_step(frequency: Frequency) -> str:
+    if frequency.unit in (NUMBERS, EVEN):
+        return format_time(frequency.count, frequency.kind if frequency.kind in NUMERIC else DURATIONS)
+    return f"{frequency.count} {frequency.unit}"
 
 
 def _count_in_group(groups: NDArray) -> NDArray:

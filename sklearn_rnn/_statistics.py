@@ -59,12 +59,14 @@ def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArra
     return mean, _scale(mean, variance, _scale_of_constant_target(mean))
 
 
-def deviations_within(values: NDArray, starts: NDArray, stops: NDArray) -> NDArray[np.float64]:
-    """The median over groups of rows of each column's standard deviation in the group, NaN where no group varies.
+def deviations_of_groups(
+    values: NDArray, starts: NDArray, stops: NDArray
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The standard deviation of each column in each group of rows, NaN where it is constant, and mean absolute value.
 
-    The deviation of all rows together says how far apart the groups are, and how far the largest of them moves.
+    Both are of shape (n_groups, n_columns).
     """
-    deviations = np.full((len(starts), values.shape[1]), np.nan)
+    deviations, magnitudes = np.full((2, len(starts), values.shape[1]), np.nan)
     for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):  # no table is copied whole
         group = values[start:stop].astype(np.float64)
         present = ~np.isnan(group)
@@ -72,8 +74,44 @@ def deviations_within(values: NDArray, starts: NDArray, stops: NDArray) -> NDArr
         with np.errstate(over="ignore", invalid="ignore"):  # check_units refuses what comes of it
             mean = np.where(present, group, 0.0).sum(axis=0) / total
             variance = np.square(np.where(present, group - mean, 0.0)).sum(axis=0) / total
+            magnitudes[i] = np.where(present, np.abs(group), 0.0).sum(axis=0) / total
         deviations[i] = _scale(mean, variance, np.full(len(mean), np.nan))
-    known = [column[~np.isnan(column)] for column in deviations.T]
+    return deviations, magnitudes
+
+
+def scales_of_groups(
+    deviations: NDArray, magnitudes: NDArray, otherwise: NDArray
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """How much groups vary, column by column; `otherwise` in columns in which no group does.
+
+    The deviation of all rows together says how far apart the groups are, and how far the largest of them moves.
+
+    Parameters
+    ----------
+    deviations, magnitudes : ndarray of shape (n_groups, n_columns)
+        See :func:`deviations_of_groups`.
+    otherwise : ndarray of shape (n_columns,)
+
+    Returns
+    -------
+    usual : ndarray of shape (n_columns,)
+        The median over the groups of the deviation.
+    relative : ndarray of shape (n_columns,)
+        The median of the deviation in parts of the mean absolute value, 0 in columns in which no group varies.
+    smallest : ndarray of shape (n_columns,)
+        The smallest deviation; that of a constant group counts as `relative` parts of its value.
+    """
+    magnitudes = np.where(magnitudes > 0, magnitudes, np.nan)
+    usual, relative = _median(deviations), _median(deviations / magnitudes)
+    sizes = np.where(np.isnan(deviations), relative * magnitudes, deviations)
+    smallest = np.maximum(np.fmin.reduce(sizes, axis=0), SMALLEST)
+    unknown = np.isnan(usual)
+    return np.where(unknown, otherwise, usual), np.where(unknown, 0.0, relative), np.where(unknown, otherwise, smallest)
+
+
+def _median(values: NDArray) -> NDArray[np.float64]:
+    """Of what is known in each column, NaN where nothing is."""
+    known = [column[~np.isnan(column)] for column in values.T]
     return np.array([np.median(column) if len(column) else np.nan for column in known])
 
 

@@ -70,7 +70,8 @@ class RNNForecaster(OriginForecaster):
         What is taken from each target's window and given back to its forecast: its last value, its last value and
         deviation, or its mean and deviation. "auto" takes "scaled" for several groups, which may differ in size, and
         "last" for one. What the deviation is not taken from is counted in that of the training rows, in a panel in the
-        median of the groups'.
+        median of the groups'; a window that stands still, in what series of its level usually have. None leaves the
+        values as they are, so that a window without any value of the target is forecast by the covariates alone.
     segment_size : int or "auto", default="auto"
         Rows folded into one step of the cell. "auto" takes a day of hours, a week of days, a year of months and the
         like from the spacing of the times, at most 48; 8 if they do not tell.
@@ -131,8 +132,9 @@ class RNNForecaster(OriginForecaster):
     net_share_ : ndarray of shape (horizon,)
         The net's share in the forecast of each step ahead, see `blend`.
     skill_ : dict or None
-        Mean absolute error on the held-out rows, in standard deviations of each target, of "model", "persistence" and
-        "seasonal_naive", and "skill", by which share the model beats the better of both. None if no rows were held out.
+        Mean absolute error on the held-out rows, in standard deviations of each target and group, of "model",
+        "persistence" and "seasonal_naive", and "skill", by which share the model beats the better of both. None if no
+        rows were held out.
     n_skipped_groups_ : int
         Groups too short to train on.
     n_features_in_, feature_names_in_
@@ -321,7 +323,8 @@ class RNNForecaster(OriginForecaster):
         -------
         DataFrame of shape (n_groups * horizon, n_columns), or ndarray of shape (horizon, n_targets) or (horizon,)
             Group, time, for each target its forecast and then its quantiles, such as `load_q0.9`. Times are in the
-            index if they were there. An array if `fit` had one, 1-D for a single column.
+            index if they were there. An array if `fit` had one, 1-D for a single column. NaN, with a warning, where the
+            last `n_steps_` rows of a group have no value of the target to begin from.
 
         Raises
         ------
@@ -333,6 +336,7 @@ class RNNForecaster(OriginForecaster):
         coming = rows_after(history, self.horizon, self._roles, self._frequency, future)
         windows = self._last_windows(history, sort_rows(joined(history, coming), self._frequency.kind))
         forecasts = self._forecast(windows)
+        self._warn_of_unknown(forecasts)
         if self._has_index:
             return coming_table(coming, forecasts, self._roles, self._frequency, self.quantiles)
         columns = forecast_columns(forecasts, self.quantiles)
@@ -371,11 +375,12 @@ class RNNForecaster(OriginForecaster):
         Returns
         -------
         float
-            At most 1. Errors are counted in standard deviations of each target, so that each has the same weight.
+            At most 1. Errors are counted in standard deviations of each target and group, so that each has the same
+            weight.
         """
         self._check_is_as_fitted()
-        _, _, first_rows, windows = self._origins(self._as_frame(X, reset=False), None, 1, after_fit=True)
-        return self._skill_over_naive(windows, first_rows)
+        rows, _, first_rows, windows = self._origins(self._as_frame(X, reset=False), None, 1, after_fit=True)
+        return self._skill_over_naive(rows, windows, first_rows)
 
     def backtest(
         self,

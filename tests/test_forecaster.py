@@ -271,8 +271,8 @@ def test_skill_is_the_error_on_held_out_rows_beside_naive_forecasts(capsys):
     df = waves(noise=0.0)
     noise = df.assign(load=np.random.default_rng(0).normal(size=len(df)).cumsum())
     model = RNNForecaster("load", 2, early_stopping=True, verbose=1, **TINY).fit(noise)
-    held_out = noise["load"].to_numpy()[-40:] / noise["load"].to_numpy()[:-40].std()
-    previous = noise["load"].to_numpy()[-41:-1] / noise["load"].to_numpy()[:-40].std()
+    values = noise["load"].to_numpy() / noise["load"].std(ddof=0)
+    held_out, previous = values[-40:], values[-41:-1]
     one_step, two_steps = np.abs(held_out - previous)[:-1], np.abs(held_out[1:] - previous[:-1])
     assert model.skill_["persistence"] == pytest.approx(np.mean([one_step, two_steps]), rel=1e-5)
     assert model.skill_["skill"] < 0.1
@@ -449,11 +449,69 @@ def test_rows_without_targets_at_the_end_hold_nothing_out(options):
     table = pd.DataFrame(values, columns=["a", "b"], index=pd.date_range("2026-01-01", periods=1500, freq="h"))
     model = RNNForecaster(["a", "b"], 3, hidden_size=4, max_epochs=1, random_state=0, **options).fit(table)
     assert model.skill_ is None
-    assert len(model.predict()) == 3
+    assert model.predict(table[:1350]).notna().all(axis=None)
     for name in ("early_stopping", "conformal"):
         asked = clone(model).set_params(quantiles=(0.1, 0.9), **{name: True})
         with pytest.raises(ValueError, match=rf"{name}=True holds out the last rows .* followed by a target. Drop"):
             asked.fit(table)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "given"),
+    [
+        (pd.date_range("2024-01-01", periods=60, freq="h"), pd.date_range("2025-01-01", periods=9, freq="30min")),
+        (pd.bdate_range("2024-01-01", periods=60), pd.date_range("2025-01-01", periods=9, freq="12h")),
+        (pd.date_range("2020-01-01", periods=60, freq="MS"), pd.date_range("2025-01-01", periods=9, freq="W")),
+        (pd.timedelta_range("0s", periods=60, freq="10s"), pd.timedelta_range("1h", periods=9, freq="1s")),
+        (pd.Index(np.arange(60) * 0.1), pd.Index(100 + np.arange(9) * 0.05)),
+    ],
+    ids=["hours", "business days", "months", "seconds", "numbers"],
+)
+def test_rows_closer_than_those_of_fit_are_refused_and_farther_ones_told_of(fitted, given):
+    model = RNNForecaster("y", 3, hidden_size=4, max_epochs=1, random_state=0)
+    model.fit(pd.DataFrame({"y": np.sin(np.arange(60.0))}, index=fitted))
+    expected, new = model.predict(), pd.DataFrame({"y": np.cos(np.arange(9.0))}, index=given)
+    for method in (
+        model.predict,
+        model.backtest,
+        model.score,
+        model.update,
+        copy.deepcopy(model).set_params(warm_start=True).fit,
+    ):
+        with pytest.raises(ValueError, match="closer to each other than those of fit. Resample them to a spacing of"):
+            method(new)
+    pd.testing.assert_frame_equal(model.predict(), expected)
+    behind = new[:1].set_axis(fitted[-1:] + (given[1] - given[0]))  # closer to what is remembered
+    with pytest.raises(ValueError, match="closer to each other"):
+        model.update(behind)
+
+
+def test_rows_farther_than_those_of_fit_are_told_of():
+    times = {"a": pd.date_range("2024-01-01", periods=60, freq="h"), "b": pd.date_range("2024-01-01", periods=60)}
+    both = pd.concat([pd.DataFrame({"time": t, "y": np.arange(60.0), "name": name}) for name, t in times.items()])
+    with pytest.warns(UserWarning, match="No two rows of group 'b' are 0 days 01:00:00 apart, the spacing of fit"):
+        RNNForecaster("y", 3, time="time", group="name", **TINY).fit(both)
+    model = RNNForecaster("y", 3, **TINY).fit(both[:60].set_index("time")[["y"]])
+    with pytest.warns(UserWarning, match="No two rows are 0 days 01:00:00 apart"):
+        model.predict(both[60:].set_index("time")[["y"]])
+
+
+@pytest.mark.parametrize("normalize", ["last", "scaled", "standard"])
+def test_a_series_without_a_value_to_begin_from_is_not_forecast(normalize):
+    df = waves()
+    model = RNNForecaster(["load", "heat"], 3, normalize=normalize, quantiles=(0.1, 0.9), **TINY)
+    model.set_params(n_steps=12, segment_size=4).fit(df.assign(heat=df["heat"].where(np.arange(len(df)) % 40 < 20)))
+    recent = df[-12:].assign(heat=np.nan)
+    with pytest.warns(UserWarning, match="1 of 1 series have no value of heat in their last 12 rows"):
+        forecast = model.predict(recent)
+    unknown = forecast.columns.str.startswith("heat")
+    assert forecast.loc[:, unknown].isna().all(axis=None)
+    assert forecast.loc[:, ~unknown].notna().all(axis=None)
+    table = df.assign(heat=df["heat"].where(np.arange(len(df)) >= len(df) - 3))  # to come, not to begin from
+    backtest = model.backtest(table, n_origins=1)
+    assert backtest.set_index("target")["forecast"].isna().groupby("target").all().to_dict() == {"load": 0, "heat": 1}
+    assert model.backtest_summary(backtest, "target").isna().all(axis=1).to_dict() == {"load": 0, "heat": 1}
+    assert np.isfinite(model.score(table[-15:]))
 
 
 def test_the_business_day_after_a_saturday_is_a_monday():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn_rnn import RNNForecaster
 from sklearn_rnn._frequency import find_frequency
 from sklearn_rnn._panel import CALENDAR, calendar_features
-from sklearn_rnn._statistics import deviations_within
+from sklearn_rnn._statistics import deviations_of_groups, scales_of_groups
 from sklearn_rnn._times import read_times
 
 TINY = {"hidden_size": 8, "max_epochs": 2, "random_state": 0, "n_threads": 1, "device": "cpu"}
@@ -149,9 +149,31 @@ def test_a_small_group_that_stood_still_is_not_forecast_in_the_unit_of_the_large
 
 def test_the_unit_of_a_panel_is_the_median_of_the_deviations_within_groups():
     values = np.array([[1, np.nan], [3, 5], [100, np.nan], [100, np.nan], [50, 0], [90, 8], [0, 4]], dtype=np.float32)
-    medians = deviations_within(values, np.array([0, 2, 4, 7]), np.array([2, 4, 7, 7]))
-    np.testing.assert_allclose(medians, [np.mean([1, np.std([50, 90, 0])]), np.std([0, 8, 4])])
-    assert np.isnan(deviations_within(values[2:4], np.array([0]), np.array([2]))).all()
+    deviations, magnitudes = deviations_of_groups(values, np.array([0, 2, 4, 7]), np.array([2, 4, 7, 7]))
+    spread = np.std([50, 90, 0])
+    np.testing.assert_allclose(deviations[:, 0], [1, np.nan, spread, np.nan])
+    np.testing.assert_allclose(magnitudes[:, 0], [2, 100, 140 / 3, 0])
+    usual, relative, smallest = scales_of_groups(deviations, magnitudes, np.array([9.0, 9.0]))
+    np.testing.assert_allclose(usual, [np.mean([1, spread]), np.std([0, 8, 4])])
+    np.testing.assert_allclose(relative, [np.mean([0.5, 3 * spread / 140]), np.std([0, 8, 4]) / 4])
+    np.testing.assert_allclose(smallest, [1, np.std([0, 8, 4])])
+    usual, relative, smallest = scales_of_groups(deviations[[1]], magnitudes[[1]], np.array([9.0, 8.0]))
+    assert usual.tolist() == smallest.tolist() == [9, 8]  # nothing varies: that of the columns
+    assert not relative.any()
+
+
+def test_a_series_that_stands_still_is_forecast_in_the_unit_of_its_level():
+    df = stores((300,) * 4).drop(columns=["holiday", "kind"])
+    rng = np.random.default_rng(0)
+    df["sales"] = 1e4 + 1e3 * rng.normal(size=len(df))
+    still = df["store"] == "store 3"
+    df.loc[still, "sales"] = 5.0
+    model = model_of_stores(n_steps=28, max_epochs=3, quantiles=(0.1, 0.9)).fit(df)
+    forecasts = model.predict().set_index("store").loc["store 3"]
+    assert (forecasts[["sales_q0.1", "sales", "sales_q0.9"]] - 5).abs().max(axis=None) < 5  # others vary by a tenth
+    newcomer = pd.DataFrame({"store": "store 9", "date": [pd.Timestamp("2024-03-01")], "sales": [2.0]})
+    forecasts = model.predict(newcomer)[["sales_q0.1", "sales", "sales_q0.9"]]
+    assert (forecasts - 2).abs().max(axis=None) < 5
 
 
 def test_static_columns_tell_groups_apart():

@@ -50,13 +50,20 @@ def units(op: GraphBuilder, net: ForecastNet, targets: str, present: str) -> tup
     mean, scale = (op.Expand(as_array(buffer), shape) for buffer in (net.output_mean, net.output_scale))
     if net.normalize is None:
         return mean, scale
-    last = last_value(op, targets, present, mean)
+    last = last_value(op, targets, present)
     if net.normalize == "last":
         return last, scale
     distance, deviation = mean_and_deviation(op, op.Div(op.Sub(targets, last), scale), present)
     smallest = op.Mul(op.number(SMALLEST_DEVIATION), op.Abs(op.Div(last, scale)))
-    unit = op.Where(op.Greater(deviation, smallest), op.Mul(deviation, scale), scale)
+    unit = op.Where(op.LessOrEqual(deviation, smallest), usual_unit(op, net, last), op.Mul(deviation, scale))
     return last if net.normalize == "scaled" else op.Add(last, op.Mul(distance, scale)), unit
+
+
+def usual_unit(op: GraphBuilder, net: ForecastNet, level: str) -> str:
+    """The deviation of a series by its level alone, (batch, 1, n_targets)."""
+    smallest, scale = as_array(net.smallest_scale), as_array(net.output_scale)
+    relative = op.Min(op.Max(op.Mul(op.Abs(level), as_array(net.relative_scale)), smallest), scale)
+    return op.Where(op.Equal(level, op.number(0)), scale, relative)
 
 
 def present_values(op: GraphBuilder, targets: str, lengths: str) -> str:
@@ -82,11 +89,11 @@ def recent_deviation(op: GraphBuilder, normalised: str, present: str, lengths: s
     return op.Where(op.Less(deviation, op.number(SMALLEST_DEVIATION)), op.number(1), deviation)
 
 
-def last_value(op: GraphBuilder, targets: str, present: str, otherwise: str) -> str:
-    """The last value of each target that is present, (batch, 1, n_targets)."""
+def last_value(op: GraphBuilder, targets: str, present: str) -> str:
+    """The last value of each target that is present, (batch, 1, n_targets), NaN where none is."""
     step = op.Unsqueeze(count(op, op.Shape(targets, start=1, end=2)), [0, 2])
     last = op.ReduceMax(op.Where(present, step, -1), [1], keepdims=1)  # -1 where all are missing
-    return op.Where(op.Less(last, 0), otherwise, op.GatherElements(targets, op.Max(last, 0), axis=1))
+    return op.GatherElements(targets, op.Max(last, 0), axis=1)
 
 
 def calibrated(op: GraphBuilder, net: ForecastNet, forecasts: str, deviation: str) -> str:

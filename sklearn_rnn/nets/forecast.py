@@ -42,6 +42,9 @@ class ForecastNet(nn.Module):
         Columns besides the targets.
     mean, scale : sequence of float of length n_targets + n_past + n_known + n_static
         Of the training rows.
+    relative_scale, smallest_scale : sequence of float of length n_targets, default=None
+        For series of unlike size: what the deviation of one usually is in parts of its values, and the smallest
+        deviation of any. None takes all for as large as `scale`.
     missing : sequence of int
         Columns with missing values in training.
     categories : mapping of int to sequence of float, default=None
@@ -61,10 +64,14 @@ class ForecastNet(nn.Module):
         0, or the number of quantiles of each forecast, which never cross.
     median : int
         The position of the point forecast among the quantiles.
+    dtype : torch.dtype, default=None
+        Of all numbers; None is torch's default.
     """
 
     output_mean: Tensor
     output_scale: Tensor
+    relative_scale: Tensor
+    smallest_scale: Tensor
     share: Tensor
     factors: Tensor
 
@@ -75,6 +82,8 @@ class ForecastNet(nn.Module):
         *,
         mean: Sequence[float],
         scale: Sequence[float],
+        relative_scale: Sequence[float] | None = None,
+        smallest_scale: Sequence[float] | None = None,
         n_past: int = 0,
         n_known: int = 0,
         n_static: int = 0,
@@ -92,8 +101,9 @@ class ForecastNet(nn.Module):
         shared: bool = True,
         n_quantiles: int = 0,
         median: int = 0,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        config = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        config = {name: value for name, value in locals().items() if name not in ("self", "__class__", "dtype")}
         super().__init__()
         self.config: dict[str, Any] = config
         self.n_targets, self.horizon, self.n_steps = n_targets, horizon, n_steps or 0
@@ -104,8 +114,11 @@ class ForecastNet(nn.Module):
         self.covariates = slice(n_targets, n_targets + n_past + n_known)
         self.static = slice(n_targets + n_past + n_known, len(mean))
         self.mark_missing = any(column < n_targets for column in missing)
-        self.register_buffer("output_mean", torch.tensor(mean[:n_targets]))
-        self.register_buffer("output_scale", torch.tensor(scale[:n_targets]))
+        smallest = scale[:n_targets] if smallest_scale is None else smallest_scale
+        self.register_buffer("output_mean", torch.tensor(mean[:n_targets], dtype=dtype))
+        self.register_buffer("output_scale", torch.tensor(scale[:n_targets], dtype=dtype))
+        self.register_buffer("relative_scale", torch.tensor(relative_scale or [0.0] * n_targets, dtype=dtype))
+        self.register_buffer("smallest_scale", torch.tensor(smallest, dtype=dtype))
 
         def make_encoder(first: int, last: int) -> InputEncoder:
             return InputEncoder(
@@ -113,6 +126,7 @@ class ForecastNet(nn.Module):
                 scale[first:last],
                 missing=[column - first for column in missing if first <= column < last],
                 categories={c - first: codes for c, codes in (categories or {}).items() if first <= c < last},
+                dtype=dtype,
             )
 
         self.covariate_encoder = make_encoder(self.covariates.start, self.covariates.stop)
@@ -137,6 +151,7 @@ class ForecastNet(nn.Module):
             nn.init.zeros_(self.direct.weight)
         self.register_buffer("share", torch.ones(horizon))
         self.register_buffer("factors", torch.full((horizon, n_targets, n_quantiles), float("nan")))
+        self.to(dtype)
 
     @property
     def width(self) -> int:
@@ -248,22 +263,27 @@ class ForecastNet(nn.Module):
     def units(self, values: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """What each target is counted from and in, as `normalize` says, (batch, 1, n_targets) both.
 
-        Steps that are missing do not count. A constant window tells no deviation, nor does a single step: there that of
-        the training rows is the unit.
+        Steps that are missing do not count; with no other the level is NaN. A constant window tells no deviation, nor
+        does a single step: there the unit is what series of that level usually have.
         """
         targets = values[:, :, : self.n_targets]
         mean, scale = (buffer.expand_as(targets[:, :1]) for buffer in (self.output_mean, self.output_scale))
         if self.normalize is None:
             return mean, scale
         present = _present(targets, lengths)
-        last = _last_value(targets, present, mean)
+        last = _last_value(targets, present)
         if self.normalize == "last":
             return last, scale
         # Moments of the distances from the last value: those of the values would lose a small series' digits.
         distance, deviation = _mean_and_deviation((targets - last) / scale, present)
         constant = deviation <= SMALLEST_DEVIATION * (last / scale).abs()
-        unit = torch.where(constant, scale, deviation * scale)
+        unit = torch.where(constant, self._usual_unit(last), deviation * scale)
         return last if self.normalize == "scaled" else last + distance * scale, unit
+
+    def _usual_unit(self, level: Tensor) -> Tensor:
+        """The deviation of a series by its level alone, (batch, 1, n_targets); a level of 0 tells no size."""
+        relative = (level.abs() * self.relative_scale).clamp(self.smallest_scale, self.output_scale)
+        return torch.where(level == 0, self.output_scale, relative)
 
     def _normalise(self, values: Tensor, lengths: Tensor | None) -> Tensor:
         """The targets of windows less their level over their unit, (batch, steps, n_targets)."""
@@ -365,11 +385,11 @@ def _mean_and_deviation(targets: Tensor, present: Tensor) -> tuple[Tensor, Tenso
     return mean, variance.sqrt()
 
 
-def _last_value(targets: Tensor, present: Tensor, otherwise: Tensor) -> Tensor:
-    """The last value of each target that is present, (batch, 1, n_targets)."""
+def _last_value(targets: Tensor, present: Tensor) -> Tensor:
+    """The last value of each target that is present, (batch, 1, n_targets), NaN where none is."""
     step = torch.arange(1, targets.shape[1] + 1, device=targets.device)[:, None]
-    last = (present * step).amax(dim=1, keepdim=True) - 1  # -1 where all are missing
-    return torch.where(last < 0, otherwise, targets.gather(1, last.clamp(min=0)))
+    last = (present * step).amax(dim=1, keepdim=True) - 1  # -1 where all are missing, the first step among them
+    return targets.gather(1, last.clamp(min=0))
 
 
 def _map(n_inputs: int, n_outputs: int) -> nn.Linear | None:

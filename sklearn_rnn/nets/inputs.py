@@ -24,6 +24,8 @@ class InputEncoder(nn.Module):
         Size of the vectors of each categorical channel.
     noise : float
         Standard deviation of what is added to each standardised number in training (Bishop 1995).
+    dtype : torch.dtype, default=None
+        Of means, scales and codes; None is torch's default.
 
     Attributes
     ----------
@@ -43,6 +45,7 @@ class InputEncoder(nn.Module):
         categories: Mapping[int, Sequence[float]] | None = None,
         embedding_size: int | str = "auto",
         noise: float = 0.0,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.noise = noise
@@ -50,9 +53,9 @@ class InputEncoder(nn.Module):
         self.categorical = sorted(categories)
         self.numeric = [i for i in range(len(mean)) if i not in categories]
         self.missing = list(missing)
-        self.register_buffer("mean", torch.tensor([mean[i] for i in self.numeric]))
-        self.register_buffer("scale", torch.tensor([scale[i] for i in self.numeric]))
-        embeddings = [CategoryEmbedding(categories[i], embedding_size) for i in self.categorical]
+        self.register_buffer("mean", torch.tensor([mean[i] for i in self.numeric], dtype=dtype))
+        self.register_buffer("scale", torch.tensor([scale[i] for i in self.numeric], dtype=dtype))
+        embeddings = [CategoryEmbedding(categories[i], embedding_size, dtype) for i in self.categorical]
         self.embeddings = nn.ModuleList(embeddings)
         sizes = [embedding.output_size for embedding in embeddings]
         self.output_size = len(self.numeric) + len(self.missing) + sum(sizes)
@@ -77,11 +80,11 @@ class CategoryEmbedding(nn.Module):
 
     codes: Tensor
 
-    def __init__(self, codes: Sequence[float], embedding_size: int | str) -> None:
+    def __init__(self, codes: Sequence[float], embedding_size: int | str, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         codes = list(codes) or [torch.nan]  # a channel that was empty in training: every code is another
         self.output_size = automatic_embedding_size(len(codes)) if embedding_size == "auto" else int(embedding_size)
-        self.register_buffer("codes", torch.tensor(codes))
+        self.register_buffer("codes", torch.tensor(codes, dtype=dtype))
         # Small beside what training adds, so that rare codes say little instead of something random.
         vectors = 0.1 * torch.randn(len(codes) + 1, self.output_size)
         vectors[0] = 0.0

@@ -77,8 +77,9 @@ class RecurrentNet(nn.Module):
         missing: Sequence[int] = (),
         categories: Mapping[int, Sequence[float]] | None = None,
         embedding_size: int | str = "auto",
+        dtype: torch.dtype | None = None,
     ) -> None:
-        config = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        config = {name: value for name, value in locals().items() if name not in ("self", "__class__", "dtype")}
         super().__init__()
         self.config: dict[str, Any] = config
         self.n_outputs, self.n_quantiles = n_outputs, n_quantiles
@@ -91,6 +92,7 @@ class RecurrentNet(nn.Module):
             categories=categories,
             embedding_size=embedding_size,
             noise=input_noise,
+            dtype=dtype,
         )
         self.recurrent = RecurrentLayers(
             self.encoder.output_size * segment_size,
@@ -106,8 +108,9 @@ class RecurrentNet(nn.Module):
         self.pool = Pooling("last" if per_step else pooling, self.recurrent.output_size, hidden_size)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.recurrent.output_size, n_outputs * max(n_quantiles, 1))
-        self.register_buffer("output_mean", torch.tensor(output_mean or [0.0] * n_outputs))
-        self.register_buffer("output_scale", torch.tensor(output_scale or [1.0] * n_outputs))
+        self.register_buffer("output_mean", torch.tensor(output_mean or [0.0] * n_outputs, dtype=dtype))
+        self.register_buffer("output_scale", torch.tensor(output_scale or [1.0] * n_outputs, dtype=dtype))
+        self.to(dtype)
 
     def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Raw outputs of sequences that begin at step 0 and are padded behind their last step.
