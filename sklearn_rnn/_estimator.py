@@ -25,6 +25,7 @@ from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
 from sklearn_rnn._parameters import check_shared_parameters
 from sklearn_rnn._prediction import predict_net
+from sklearn_rnn._rows import AGAINST_ROUNDING, CHECKED_AT_ONCE, warn_of_rounding
 from sklearn_rnn._statistics import channel_statistics, check_units
 from sklearn_rnn._targets import in_form, with_values
 from sklearn_rnn._training import fit_net, is_random
@@ -131,6 +132,7 @@ class RecurrentEstimator(NetEstimator):
         check_shared_parameters(self)
         device = device_for_fit(self.device, self.precision)
         sequences = self._check_X(X, self.dtype, reset=not resume)
+        self._warn_of_rounding(X, sequences)
         check_alike(channels=sequences.n_channels, sample_weight=sample_weight is None, X_val=validation[0] is None)
         with reading("y", "Pass one target for each sample, or for each step with per_step=True."):
             targets = self._check_y(y, sequences, reset=not knows_targets)
@@ -300,6 +302,18 @@ class RecurrentEstimator(NetEstimator):
         if not reset:
             self._check_net_channels(sequences)
         return sequences
+
+    def _warn_of_rounding(self, X: Any, sequences: Sequences) -> None:
+        """Tell of channels of which the net's type keeps little, by some of the samples."""
+        if self.dtype == "float64" or str(getattr(X, "dtype", "")) == "float32":
+            return
+        if not isinstance(X, Sequences):
+            some = slice(None, None, len(sequences) * sequences.shape[1] // CHECKED_AT_ONCE + 1)
+            items = X if isinstance(X, (list, tuple)) else np.asarray(X)
+            X = as_sequences(items[some], n_channels=sequences.n_channels, dtype=np.float64)
+        names = sequences.channel_names or [f"channel {i}" for i in range(sequences.n_channels)]
+        rows = pd.DataFrame(X.values[:: len(X.values) // CHECKED_AT_ONCE + 1], columns=list(names))
+        warn_of_rounding(rows, range(len(names)), self.dtype, AGAINST_ROUNDING)
 
     def _read_lists(self, X: list | tuple, reset: bool) -> Any:
         """Lists of one length, as an array if they are sequences: of steps, or of numbers if fit had such."""

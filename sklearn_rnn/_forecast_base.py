@@ -43,7 +43,7 @@ from sklearn_rnn._panel import (
 )
 from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._prediction import predict_forecasts
-from sklearn_rnn._rows import Rows, as_names, spacings, warn_of_rounding
+from sklearn_rnn._rows import AGAINST_ROUNDING, Rows, as_names, spacings, warn_of_rounding
 from sklearn_rnn._statistics import channel_statistics, check_units, deviations_of_groups, scales_of_groups
 from sklearn_rnn._training import fit_net, is_random
 from sklearn_rnn.nets import ForecastNet
@@ -105,7 +105,7 @@ class BaseForecaster(HistoryForecaster):
         self._check_length(rows)
         others = {self._roles.time, *self._roles.group, *self._roles.categories}
         numeric = [position for position, name in enumerate(frame.columns) if name not in others]
-        warn_of_rounding(frame, numeric, self.dtype, "Subtract a constant from it, or set dtype='float64'.")
+        warn_of_rounding(frame, numeric, self.dtype, AGAINST_ROUNDING)
         if resume:
             check_kind(times, self._frequency, "the data")
             check_spacing(rows, self._frequency)

@@ -16,6 +16,7 @@ from sklearn_rnn._times import Times, format_time, is_time_index, read_times
 
 _LIKE_A_DATE = re.compile(r"\d{4}[-/.]\d{1,2}(\D|$)|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}(\D|$)")
 LARGEST_ROUNDING = 0.01  # in standard deviations
+AGAINST_ROUNDING = "Subtract a constant from it, or set dtype='float64'."
 CHECKED_AT_ONCE = 65_536  # rows, so that looking for infinities needs no array as large as X
 
 

@@ -14,6 +14,7 @@ from sklearn_rnn._distributed import gathered, summed
 from sklearn_rnn.sequences import Sequences
 
 _CHUNK = 2**19  # numbers looked at in one go
+DECILES_OF_A_NORMAL = 2.563  # distance of the first from the ninth, in standard deviations
 SMALLEST, LARGEST = 1e-36, 1e36  # units that float32 holds, with room for what is computed from them
 
 
@@ -57,6 +58,31 @@ def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArra
         mean = summed(share @ np.where(present, targets, 0.0)) / total
         variance = summed(share @ np.square(np.where(present, targets - mean, 0.0))) / total
     return mean, _scale(mean, variance, _scale_of_constant_target(mean))
+
+
+def robust_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted median and distance of the outer deciles of each column of targets (n, n_targets), NaN left out.
+
+    The distance is that in which a normal distribution has a standard deviation of 1. Of a column whose outer deciles
+    are the same, mean and scale of :func:`target_statistics`. Several processes take the means of their deciles.
+    """
+    mean, scale = target_statistics(targets, weights)
+    share = np.ones(len(targets)) if weights is None else weights
+    deciles = np.array([_weighted_deciles(column, share) for column in targets.T])  # (n_targets, 3)
+    low, median, high = np.mean(gathered(deciles), axis=0).T
+    distance = (high - low) / DECILES_OF_A_NORMAL
+    usual = distance > 1e-12 * np.abs(median)
+    return np.where(usual, median, mean), np.where(usual, distance, scale)
+
+
+def _weighted_deciles(values: NDArray, weights: NDArray) -> NDArray[np.float64]:
+    present = ~np.isnan(values) & (weights > 0)
+    if not present.any():
+        return np.zeros(3)
+    order = np.argsort(values[present])
+    values, covered = values[present][order], np.cumsum(weights[present][order])
+    position = np.searchsorted(covered, covered[-1] * np.array([0.1, 0.5, 0.9]))
+    return values[position].astype(np.float64)
 
 
 def deviations_of_groups(

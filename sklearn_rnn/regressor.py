@@ -21,7 +21,7 @@ from sklearn_rnn._estimator import RecurrentEstimator, rounded
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, check_goes_on
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
-from sklearn_rnn._statistics import channel_statistics, check_units, target_statistics
+from sklearn_rnn._statistics import check_units, robust_statistics, target_statistics
 from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
 from sklearn_rnn._validation import channel_positions, check_weights, plain_data, random_split, tail_split
 from sklearn_rnn.nets import RecurrentNet
@@ -48,8 +48,9 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     ----------
     {network}
     loss : {"squared_error", "absolute_error", "huber", "poisson", "quantile"}, default="squared_error"
-        What training minimises, on standardised targets. "poisson" is for counts: y is not negative and the net gives
-        the logarithm of its rate. "quantile" is the pinball loss of `quantiles`.
+        What training minimises, on standardised targets: by mean and standard deviation for the squared error, by
+        median and distance of the outer deciles for those that outliers hardly move. "poisson" is for counts: y is not
+        negative and the net gives the logarithm of its rate. "quantile" is the pinball loss of `quantiles`.
     quantiles : sequence of float in (0, 1) or None, default=None
         For loss="quantile": increasing levels with 0.5 among them, which `predict` gives; None is (0.1, 0.5, 0.9).
         One net gives all, and they never cross.
@@ -297,12 +298,12 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:
         anchor = None if self.anchor is None else self._anchor_channel(sequences)
         if self.per_step:
-            changes = targets if anchor is None else less_anchor(targets, sequences, anchor)
-            mean, scale, _ = channel_statistics(changes, weights, n_targets=self._n_outputs)
+            steps = targets if anchor is None else less_anchor(targets, sequences, anchor)
+            targets, weights = steps.values, steps.used_rows(weights)
         elif anchor is not None:
-            mean, scale = target_statistics(targets - last_values(sequences, anchor)[:, None], weights)
-        else:
-            mean, scale = target_statistics(targets, weights)
+            targets = targets - last_values(sequences, anchor)[:, None]
+        units = target_statistics if self.loss in ("squared_error", "poisson") else robust_statistics
+        mean, scale = units(targets, weights)
         if self.loss == "poisson":
             mean, scale = np.zeros_like(mean), mean
         check_units(mean, scale, "y")

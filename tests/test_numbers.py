@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import r2_score
 
 from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, Sequences
 from sklearn_rnn._gradients import clip_gradient
+from sklearn_rnn._statistics import robust_statistics
 
 TINY = {"hidden_size": 4, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu", "fused": False}
 X = np.random.default_rng(0).normal(size=(40, 6))
@@ -219,3 +221,39 @@ def test_a_window_longer_than_the_series_costs_nothing():
     model = RNNForecaster("load", 2, n_steps=10**9, **TINY).fit(series(np.arange(60.0)))
     assert model.n_steps_ == 10**9
     assert sum(weight.numel() for weight in model.net_.module_.parameters()) < 2_000
+
+
+# What rounding and outliers take away ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["table", "dense", "list", "Sequences"])
+def test_channels_of_which_rounding_leaves_little_are_told_of_and_kept_in_float64(form):
+    rng = np.random.default_rng(0)
+    X = 1e9 + rng.normal(size=(300, 6))
+    y = X[:, -1] - 1e9
+    forms = {"table": X, "dense": X[:, :, None], "list": list(X[:, :, None])}
+    given = forms.get(form, Sequences(X.reshape(-1, 1), np.arange(300) * 6, np.full(300, 6)))
+    model = RNNRegressor(hidden_size=8, max_epochs=30, random_state=0)
+    with pytest.warns(UserWarning, match="Column 'channel 0' varies by 0.99.* set dtype='float64'"):
+        model.fit(given, y)
+    model.set_params(dtype="float64").fit(given, y)  # no warning
+    assert model.score(given, y) > 0.9
+
+
+@pytest.mark.parametrize("loss", ["huber", "absolute_error", "quantile"])
+def test_one_target_in_fifty_that_is_far_off_moves_no_robust_loss(loss):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 6))
+    truth = X[:, -1] + X[:, -2]
+    y = np.where(rng.random(1500) < 0.02, 1000.0, truth)
+    model = RNNRegressor(loss=loss, hidden_size=16, max_epochs=30, random_state=0).fit(X[:1000], y[:1000])
+    assert r2_score(truth[1000:], model.predict(X[1000:])) > 0.9
+
+
+def test_robust_statistics_are_those_of_the_weighted_deciles():
+    values = np.random.default_rng(0).normal(5, 3, size=(100_000, 1))
+    centre, scale = robust_statistics(np.where(np.arange(100_000)[:, None] % 50, values, 1e6), None)
+    np.testing.assert_allclose([*centre, *scale], [5, 3], rtol=0.05)
+    twice, once = np.array([[1.0], [2.0], [7.0], [np.nan]]), np.array([[1.0], [2.0], [2.0], [7.0]])
+    assert robust_statistics(twice, np.array([1.0, 2.0, 1.0, 9.0])) == robust_statistics(once, None)
+    np.testing.assert_allclose(robust_statistics(np.array([[4.0]] * 99 + [[9.0]]), None)[0], [4.05])
