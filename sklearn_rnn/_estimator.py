@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._callbacks import FitTask
@@ -309,8 +309,12 @@ class RecurrentEstimator(NetEstimator):
             return
         if not isinstance(X, Sequences):
             some = slice(None, None, len(sequences) * sequences.shape[1] // CHECKED_AT_ONCE + 1)
-            items = X if isinstance(X, (list, tuple)) else np.asarray(X)
-            X = as_sequences(items[some], n_channels=sequences.n_channels, dtype=np.float64)
+            if is_ragged(X):
+                X = list(X)[some]
+            else:
+                X = X.iloc[some] if hasattr(X, "iloc") else np.asarray(plain_data(X, "X"))[some]
+                X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", allow_nd=True)
+            X = as_sequences(X, n_channels=sequences.n_channels, dtype=np.float64)
         names = sequences.channel_names or [f"channel {i}" for i in range(sequences.n_channels)]
         rows = pd.DataFrame(X.values[:: len(X.values) // CHECKED_AT_ONCE + 1], columns=list(names))
         warn_of_rounding(rows, range(len(names)), self.dtype, AGAINST_ROUNDING)
