@@ -316,8 +316,7 @@ class RecurrentEstimator(NetEstimator):
                 X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", allow_nd=True)
             X = as_sequences(X, n_channels=sequences.n_channels, dtype=np.float64)
         names = sequences.channel_names or [f"channel {i}" for i in range(sequences.n_channels)]
-        rows = pd.DataFrame(X.values[:: len(X.values) // CHECKED_AT_ONCE + 1], columns=list(names))
-        warn_of_rounding(rows, range(len(names)), self.dtype, AGAINST_ROUNDING)
+        warn_of_rounding(X.values, range(len(names)), self.dtype, AGAINST_ROUNDING, names)
 
     def _read_lists(self, X: list | tuple, reset: bool) -> Any:
         """Lists of one length, as an array if they are sequences: of steps, or of numbers if fit had such."""

@@ -139,11 +139,6 @@ class BaseForecaster(HistoryForecaster):
             means[code] = np.where(present, changes, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
         return np.where(means > 0, means, np.nan)
 
-    def _deviations(self, rows: Rows, stops: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Standard deviations and mean absolute values of targets in each group's rows before `stops`."""
-        starts = np.cumsum(rows.sizes()) - rows.sizes()
-        return deviations_of_groups(rows.values[:, : len(self._roles.target)], starts, stops)
-
     def _check_length(self, rows: Rows) -> None:
         longest, needed = int(rows.sizes().max()), self.horizon + 1
         if longest < needed:
@@ -164,14 +159,16 @@ class BaseForecaster(HistoryForecaster):
         runs = bounds_of_runs(rows, self._frequency.max_gap)
         _warn_of_short_runs(runs, rows, self.n_steps_ + self.horizon)
         ends = np.cumsum(rows.sizes())
-        changes, (deviations, _) = self._season_changes(rows, runs[0], ends - 1), self._deviations(rows, ends)
+        changes = self._season_changes(rows, runs[0], ends - 1)
         self._scales_of_fit = list(zip(rows.labels, changes.tolist(), strict=True))
-        self._deviations_of_fit = list(zip(rows.labels, deviations.tolist(), strict=True))
         cuts = self._cuts(rows)
         train, valid, stop_early = self._split(rows, runs, cuts)
+        stops = ends if valid is None else cuts  # of each group's rows to train on
+        within = deviations_of_groups(rows.values[:, : len(self._roles.target)], ends - rows.sizes(), stops)
+        self._deviations_of_fit = list(zip(rows.labels, within[0].tolist(), strict=True))
         with ExitStack() as randomness:
             randomness.enter_context(seeded(seed, device))
-            module, criterion, state = self._start(rows, runs, None if valid is None else cuts, resume)
+            module, criterion, state = self._start(rows, runs, stops, within, resume)
             data = self._dataset(module, train, device)
             held_out = None if valid is None else self._dataset(module, valid, device, beside=data)
             settings = self._settings(data.samples_an_epoch, stop_early, device, one_pass=False)
@@ -258,16 +255,19 @@ class BaseForecaster(HistoryForecaster):
 
     @torch_threads(1)  # the threads of a decomposition would change bits, and hang in a process that is forked later
     def _start(
-        self, rows: Rows, runs: tuple, cuts: NDArray | None, resume: bool
+        self, rows: Rows, runs: tuple, group_stops: NDArray, within: tuple[NDArray, NDArray], resume: bool
     ) -> tuple[ForecastNet, Criterion, dict | None]:
-        """The module and criterion that training begins with: new ones, or copies of those of the last fit."""
+        """The module and criterion that training begins with: new ones, or copies of those of the last fit.
+
+        Each group is trained on its rows before `group_stops`; `within` says how much it varies there, as
+        :func:`~sklearn_rnn._statistics.deviations_of_groups` does.
+        """
         if resume:
             module, criterion, state = self._continued()
             module.factors.fill_(torch.nan)
             return module, criterion, state
         starts, stops = runs
-        if cuts is not None:
-            stops = np.maximum(np.minimum(stops, cuts[rows.groups[starts]]), starts)
+        stops = np.maximum(np.minimum(stops, group_stops[rows.groups[starts]]), starts)
         kept = stops > starts
         roles, dtype = self._roles, getattr(torch, self.dtype)
         training_rows = Sequences(rows.values, starts[kept], (stops - starts)[kept])
@@ -275,7 +275,6 @@ class BaseForecaster(HistoryForecaster):
         sizes: dict[str, list] = {}  # of series of unlike size
         if self.normalize_ is not None and len(rows.labels) > 1:
             targets = slice(0, len(roles.target))
-            within = self._deviations(rows, np.cumsum(rows.sizes()) if cuts is None else cuts)
             scale[targets], relative, smallest = scales_of_groups(*within, scale[targets])
             sizes = {"relative_scale": relative.tolist(), "smallest_scale": smallest.tolist()}
         check_units(mean, scale, "X")
@@ -337,7 +336,7 @@ class BaseForecaster(HistoryForecaster):
             print(describe_skill(self.skill_))
 
     def _units(self, rows: Rows, windows: Sequences) -> NDArray[np.float64]:
-        """The standard deviation of each window's group in the rows of fit, (n_windows, 1, n_targets).
+        """The standard deviation of each window's group in the rows of training, (n_windows, 1, n_targets).
 
         Of groups that were constant there, or that fit has not seen, the net's usual one.
         """

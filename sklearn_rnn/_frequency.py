@@ -21,6 +21,7 @@ from sklearn_rnn._times import (
     ZONED,
     Times,
     default_max_gap,
+    format_time,
     gap_as_number,
 )
 
@@ -84,6 +85,15 @@ class Frequency:
             return self.count
         days = {DAYS: 1, WORKDAYS: 1, MONTHS: 28, MONTH_ENDS: 28}.get(self.unit)
         return None if days is None else days * int(self.count) * DAY - HOUR  # a clock may be put forward
+
+    @property
+    def readable_step(self) -> str:
+        """The spacing as a user would write it."""
+        if self.unit in (NUMBERS, EVEN):
+            return format_time(self.count, self.kind if self.kind in NUMERIC else DURATIONS)
+        if self.unit == OFFSETS:
+            return str(self.count)
+        return f"{self.count} {self.unit.removesuffix('s') if self.count == 1 else self.unit}"
 
     def after(self, last: NDArray, n_steps: int) -> NDArray:
         """The next times after each of some times, as numbers, (n_times, n_steps)."""

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sklearn_rnn._errors import reading, warn
-from sklearn_rnn._frequency import EVEN, NUMBERS, Frequency
+from sklearn_rnn._frequency import Frequency
 from sklearn_rnn._rows import (
     Rows,
     as_pandas,
@@ -23,7 +23,7 @@ from sklearn_rnn._rows import (
     sorted_order,
     times_of_frame,
 )
-from sklearn_rnn._times import DURATIONS, NUMERIC, ZONED, Times, format_time, read_times
+from sklearn_rnn._times import NUMERIC, ZONED, Times, format_time, read_times
 from sklearn_rnn._validation import plain_data
 from sklearn_rnn.windows import first_rows_of_runs
 
@@ -319,7 +319,7 @@ def check_spacing(rows: Rows, frequency: Frequency) -> None:
         earlier, later = (format_time(time, frequency.kind) for time in rows.times[first : first + 2])
         raise ValueError(
             f"The rows at {earlier} and {later}{_of_group(rows, first)} are closer to each other than those of fit. "
-            f"Resample them to a spacing of {_readable_step(frequency)}, for example with df.resample, or fit again."
+            f"Resample them to a spacing of {frequency.readable_step}, for example with df.resample, or fit again."
         )
 
 
@@ -334,7 +334,7 @@ def warn_of_rows_alone(rows: Rows, frequency: Frequency) -> None:
     if alone.any():
         first = int(np.flatnonzero(alone[rows.groups])[0])
         warn(
-            f"No two rows{_of_group(rows, first)} are {_readable_step(frequency)} apart, the spacing of fit, so that "
+            f"No two rows{_of_group(rows, first)} are {frequency.readable_step} apart, the spacing of fit, so that "
             f"each stands alone between gaps{f', as in {alone.sum()} groups in all' if alone.sum() > 1 else ''}. "
             "Resample them to that spacing, for example with df.resample, or fit again.",
         )
@@ -343,12 +343,6 @@ def warn_of_rows_alone(rows: Rows, frequency: Frequency) -> None:
 def _of_group(rows: Rows, row: int) -> str:
     label = rows.labels[rows.groups[row]]
     return f" of group {_readable(label)}" if label else ""
-
-
-def _readable_step(frequency: Frequency) -> str:
-    if frequency.unit in (NUMBERS, EVEN):
-        return format_time(frequency.count, frequency.kind if frequency.kind in NUMERIC else DURATIONS)
-    return f"{frequency.count} {frequency.unit}"
 
 
 def _count_in_group(groups: NDArray) -> NDArray:

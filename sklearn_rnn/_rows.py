@@ -244,12 +244,20 @@ def check_no_duplicate(rows: Rows, order: NDArray | None, kind: str | None) -> N
     )
 
 
-def warn_of_rounding(X: pd.DataFrame | NDArray, columns: Sequence[int], dtype: str, advice: str) -> None:
-    """Tell of columns that vary little around a large number, so that rows of this type keep little of it."""
+def warn_of_rounding(
+    X: pd.DataFrame | NDArray, columns: Sequence[int], dtype: str, advice: str, names: Sequence[str] | None = None
+) -> None:
+    """Tell of columns that vary little around a large number, so that rows of this type keep little of it.
+
+    Those of an array are called by their `names`, or else by their positions.
+    """
     rows = slice(None, None, len(X) // CHECKED_AT_ONCE + 1)
     for position in columns:
         # No DataFrame of a whole array: pandas would copy it.
-        column = X.iloc[rows, position] if isinstance(X, pd.DataFrame) else pd.Series(X[rows, position], name=position)
+        if isinstance(X, pd.DataFrame):
+            column = X.iloc[rows, position]
+        else:
+            column = pd.Series(X[rows, position], name=position if names is None else names[position])
         if str(column.dtype) != dtype and dtype != "float64":
             _warn_of_rounding_in(column, dtype, advice)
 

@@ -349,7 +349,7 @@ def test_blended_forecasts_are_those_of_predict(options):
     assert model.net_share_.min() < 1
 
 
-@pytest.mark.filterwarnings("ignore:1 of 4 series have no value of load")
+@pytest.mark.filterwarnings("ignore:1 of 4 series have no value of load")  # NaN in both
 @pytest.mark.parametrize("normalize", ["scaled", "last", "standard", None])
 def test_missing_values_of_a_window_are_left_out(normalize):
     table, new = PANEL.copy(), NEW.copy()

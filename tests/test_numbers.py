@@ -240,21 +240,21 @@ def test_channels_of_which_rounding_leaves_little_are_told_of_and_kept_in_float6
     assert model.score(given, y) > 0.9
 
 
-@pytest.mark.parametrize("kind", [list, np.ma.masked_array, torch.tensor, pd.DataFrame, "nullable"])
-@pytest.mark.parametrize("shape", [(40, 6), (40, 6, 1)])
-def test_every_container_of_float64_is_looked_at_for_rounding(kind, shape):
-    if kind in (pd.DataFrame, "nullable") and len(shape) == 3:
-        pytest.skip("a DataFrame has two dimensions")
-    values = 1e9 + X.reshape(shape)
-    given = (
-        pd.DataFrame(values).astype("Float64")
-        if kind == "nullable"
-        else values.tolist()
-        if kind is list
-        else kind(values)
-    )
-    if kind == "nullable":
-        given.iloc[3, 2] = pd.NA
+def nullable(values):
+    table = pd.DataFrame(values).astype("Float64")
+    table.iloc[3, 2] = pd.NA
+    return table
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        *((make, (40, 6)) for make in (np.ndarray.tolist, np.ma.masked_array, torch.tensor, pd.DataFrame, nullable)),
+        *((make, (40, 6, 1)) for make in (np.ndarray.tolist, np.ma.masked_array, torch.tensor)),
+    ],
+)
+def test_every_container_of_float64_is_looked_at_for_rounding(make, shape):
+    given = make(1e9 + X.reshape(shape))
     with pytest.warns(UserWarning, match="Column 'channel 0' varies by"):
         RNNRegressor(**TINY).fit(given, Y)
 

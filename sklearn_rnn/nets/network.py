@@ -45,6 +45,8 @@ class RecurrentNet(nn.Module):
         Standard deviation of the noise that standardised inputs get in training.
     missing, categories, embedding_size
         See :class:`~sklearn_rnn.nets.inputs.InputEncoder`.
+    dtype : torch.dtype, default=None
+        Of all numbers; None is torch's default.
     """
 
     output_mean: Tensor
