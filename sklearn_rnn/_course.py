@@ -13,6 +13,8 @@ from sklearn_rnn._checkpoints import Checkpoint
 from sklearn_rnn._distributed import gathered, rank
 from sklearn_rnn._errors import warn
 
+LEARNED = 0.01  # of the training loss: where it falls by less, nothing is learned
+
 
 class Course:
     """What is told of each epoch, and keeps the weights of the best one in memory.
@@ -24,14 +26,18 @@ class Course:
     patience : int or None
         Epochs without improvement of the validation loss after which training stops. None never stops it, and the
         newest epoch counts as the best: what training falls back on when the next one is interrupted.
+    n_warm_up : int
+        First epochs, in which the learning rate has yet to rise. Those of them that leave the training loss as high as
+        it was at the last improvement do not count: the net may have yet to begin to learn.
     tol : float
         How much the loss must fall to count as an improvement.
     checkpoint : Checkpoint or None
     """
 
-    def __init__(self, patience: int | None, tol: float, checkpoint: Checkpoint | None) -> None:
-        self.patience, self.tol, self.checkpoint = patience, tol, checkpoint
+    def __init__(self, patience: int | None, n_warm_up: int, tol: float, checkpoint: Checkpoint | None) -> None:
+        self.patience, self.n_warm_up, self.tol, self.checkpoint = patience, n_warm_up, tol, checkpoint
         self.best_loss, self.last_improvement, self.n_stale = math.inf, math.inf, 0
+        self.train_loss = math.inf  # at the last improvement
         self.best: tuple[int, dict[str, Tensor]] = (0, {})  # epoch and weights, replaced in one step
         self._spare: dict[str, Tensor] = {}
 
@@ -99,8 +105,12 @@ class Course:
             self._keep(net)
         if loss < self.last_improvement - self.tol:
             self.last_improvement, self.n_stale = loss, 0
-        else:
+            self.train_loss = net.history[-1, "train_loss"]
+        elif len(net.history) > self.n_warm_up or self._has_learned(net.history[-1, "train_loss"]):
             self.n_stale += 1
+
+    def _has_learned(self, train_loss: float) -> bool:
+        return self.train_loss - train_loss > LEARNED * abs(self.train_loss)
 
     def _keep(self, net: Any) -> None:
         weights = net.module_.state_dict()
@@ -123,7 +133,7 @@ class Course:
             "shuffle": gathered(net.generator.get_state()),
             "random": gathered(_random_states(net.device)),
             "history": [_plain(row) for row in net.history.to_list()],
-            "losses": [self.best_loss, self.last_improvement],
+            "losses": [self.best_loss, self.last_improvement, self.train_loss],
             "n_stale": self.n_stale,
             "best": list(self.best),
         }
@@ -138,7 +148,7 @@ class Course:
         net.generator.set_state(state["shuffle"][rank()])
         _set_random_states(net.device, state["random"][rank()])
         net.history[:] = state["history"]
-        self.best_loss, self.last_improvement = state["losses"]
+        self.best_loss, self.last_improvement, self.train_loss = state["losses"]
         self.n_stale = state["n_stale"]
         self.best = (state["best"][0], {name: tensor.to(net.device) for name, tensor in state["best"][1].items()})
 

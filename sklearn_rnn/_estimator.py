@@ -51,7 +51,11 @@ class RecurrentEstimator(NetEstimator):
     """Base of RNNRegressor and RNNClassifier, which say what targets, outputs and losses are."""
 
     _parameter_constraints: dict[str, list[Any]]
-    _of_the_net = (*NetEstimator._of_the_net, "bidirectional", "nonlinearity", "pooling", "segment_size", "per_step")
+    _of_the_net = (
+        *NetEstimator._of_the_net,
+        *("bidirectional", "nonlinearity", "pooling", "segment_size", "per_step"),
+        *("categorical_features", "embedding_size"),
+    )
     n_steps_in_: int
     classes_: NDArray
     _y_form: str
@@ -130,6 +134,8 @@ class RecurrentEstimator(NetEstimator):
         task: FitTask | None = None,
     ) -> None:
         check_shared_parameters(self)
+        if resume:
+            self._check_goes_on()
         device = device_for_fit(self.device, self.precision)
         sequences = self._check_X(X, self.dtype, reset=not resume)
         self._warn_of_rounding(X, sequences)
@@ -181,7 +187,9 @@ class RecurrentEstimator(NetEstimator):
     ) -> tuple[RecurrentNet, Criterion, dict | None]:
         """The module and criterion that training begins with: new ones, or copies of those of the last fit."""
         if resume:
-            return self._continued()
+            module, criterion, state = self._continued()
+            self._renew_units(module, sequences, targets, weights)
+            return module, criterion, state
         mean, scale, missing = channel_statistics(sequences, weights)
         check_units(mean, scale, "X")
         categorical = self._categorical_channels(sequences)
@@ -193,10 +201,8 @@ class RecurrentEstimator(NetEstimator):
             hidden_size=int(self.hidden_size),
             n_layers=int(self.n_layers),
             bidirectional=bool(self.bidirectional),
-            dropout=float(self.dropout),
             nonlinearity=str(self.nonlinearity),
-            fused=bool(self.fused),
-            precision=str(self.precision),
+            **self._ways_to_compute(),
             pooling=str(self.pooling),
             segment_size=int(self.segment_size),
             input_mean=rounded(mean, self.dtype),
@@ -235,6 +241,11 @@ class RecurrentEstimator(NetEstimator):
         longest = max(gathered(sequences.shape[1]))
         self.n_steps_in_ = max(longest, self.n_steps_in_) if resume else longest
 
+    def _predicts_steps(self) -> bool:
+        """Whether the net has an output for each step, whatever `per_step` says since fit."""
+        check_is_fitted(self)
+        return self.net_.module_.per_step
+
     def _predict_outputs(self, X: Any) -> Any:
         """Outputs of the net in the units of y, float64: (n_samples, n_outputs) or what predict_net says."""
         check_is_fitted(self)
@@ -264,6 +275,9 @@ class RecurrentEstimator(NetEstimator):
     def _in_net_units(self, values: NDArray[np.float64], module: RecurrentNet) -> NDArray[np.float64]:
         """Targets as the loss compares them with the net's raw outputs."""
         return values
+
+    def _renew_units(self, module: RecurrentNet, sequences: Sequences, targets: Any, weights: NDArray | None) -> None:
+        """Change the units of outputs of which all earlier targets told nothing."""
 
     @abstractmethod
     def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:

@@ -56,6 +56,7 @@ LARGEST_VALIDATION = 8_192  # windows
 class BaseForecaster(HistoryForecaster):
     """The mechanics of :class:`~sklearn_rnn.RNNForecaster`, whose parameters it reads."""
 
+    _of_the_net = (*HistoryForecaster._of_the_net, "n_steps", "normalize", "segment_size", "shared", "loss")
     _updates = 640
     _epochs = (4, 100)
 
@@ -96,6 +97,7 @@ class BaseForecaster(HistoryForecaster):
         """Learn columns, frequency, sizes and normalization from the table; its sorted rows."""
         if resume:
             self._check_is_as_fitted()
+            self._check_goes_on()
             check_same_roles(self._find_roles(frame), self._roles)
         else:
             self._roles = self._find_roles(frame)
@@ -272,7 +274,7 @@ class BaseForecaster(HistoryForecaster):
         roles, dtype = self._roles, getattr(torch, self.dtype)
         training_rows = Sequences(rows.values, starts[kept], (stops - starts)[kept])
         mean, scale, missing = channel_statistics(training_rows, n_targets=len(roles.target))
-        sizes: dict[str, list] = {}  # of series of unlike size
+        sizes: dict[str, Any] = {}  # of series of unlike size
         if self.normalize_ is not None and len(rows.labels) > 1:
             targets = slice(0, len(roles.target))
             scale[targets], relative, smallest = scales_of_groups(*within, scale[targets])
@@ -295,9 +297,7 @@ class BaseForecaster(HistoryForecaster):
             cell=str(self.cell),
             hidden_size=int(self.hidden_size),
             n_layers=int(self.n_layers),
-            dropout=float(self.dropout),
-            fused=bool(self.fused),
-            precision=str(self.precision),
+            **self._ways_to_compute(),
             normalize=self.normalize_,
             segment_size=self.segment_size_,
             shared=bool(self.shared),

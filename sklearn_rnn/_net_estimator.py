@@ -17,8 +17,9 @@ from sklearn_rnn._callbacks import CallbackSupportMixin
 from sklearn_rnn._checkpoints import check_path, seed_to_go_on
 from sklearn_rnn._device import resolve_device
 from sklearn_rnn._distributed import gathered, n_processes, rank, summed
+from sklearn_rnn._optimizers import optimizer_class
 from sklearn_rnn._settings import TrainingSettings
-from sklearn_rnn._training import SequenceNet, freeze_net, restore_net
+from sklearn_rnn._training import SequenceNet, freeze_net, restore_module, restore_net
 from sklearn_rnn._validation import check_parameters
 
 _RESTORING = threading.RLock()
@@ -31,13 +32,14 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
     """An estimator with a net, whose parameters of training and machine have the shared names."""
 
     _history: dict[str, list]
+    _made_by: dict[str, Any]
     best_epoch_: int
     n_iter_: int
     device_: str
     _updates = UPDATES
     _epochs = (10, 200)
-    # The parameters that training cannot change once the net is made.
-    _of_the_net: tuple[str, ...] = ("cell", "hidden_size", "n_layers", "dropout")
+    # The parameters that the net and its loss are made by, which training that goes on cannot change.
+    _of_the_net: tuple[str, ...] = ("cell", "hidden_size", "n_layers")
 
     def _validate_params(self) -> None:
         check_parameters(self)
@@ -80,19 +82,31 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             return gathered(seed)[0]
         return gathered(seed_to_go_on(check_path(self.checkpoint), seed))[0]
 
-    def _continued(self) -> tuple[Any, Any, dict]:
+    def _ways_to_compute(self) -> dict[str, Any]:
+        """The arguments of a net that its weights do not depend on, which can change while training goes on."""
+        return {"dropout": float(self.dropout), "fused": bool(self.fused), "precision": str(self.precision)}
+
+    def _check_goes_on(self) -> None:
+        """ValueError if a parameter is not what it was when the net was made that training is to go on with."""
+        for name, before in self._made_by.items():
+            now = getattr(self, name)
+            if not _are_equal(now, before):
+                raise ValueError(
+                    f"Training goes on with the net of the last fit, but {name} is {now!r} and was {before!r} there. "
+                    "Set it back; or let fit begin anew, with warm_start=False."
+                )
+
+    def _continued(self) -> tuple[Any, Any, dict | None]:
         """Copies of module, criterion and optimizer state of the last fit, which a refused fit leaves as they were.
 
-        Raises
-        ------
-        ValueError
-            If a parameter that the net is made of has changed since.
+        An optimizer that has become another one begins without a state.
         """
         old, dtype = self.net_, getattr(torch, self.dtype)
-        for name in self._of_the_net:
-            check_goes_on(name, getattr(self, name), old.module_.config[name])
-        module, criterion = copy.deepcopy((old.module_, old.criterion_))
-        return module.to(dtype), criterion.to(dtype), copy.deepcopy(old.optimizer_.state_dict()["state"])
+        frozen = freeze_net(old)
+        frozen["module"] = {**frozen["module"], **self._ways_to_compute()}
+        goes_on = isinstance(old.optimizer_, optimizer_class(self.optimizer))
+        state = copy.deepcopy(old.optimizer_.state_dict()["state"]) if goes_on else None
+        return restore_module(frozen).to(dtype), copy.deepcopy(old.criterion_).to(dtype), state
 
     @property
     def _net_dtype(self) -> str:
@@ -120,6 +134,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             "best_epoch_": len(before) + best_epoch,
             "n_iter_": len(history),
             "device_": device,
+            "_made_by": {name: copy.deepcopy(getattr(self, name)) for name in self._of_the_net},
         }
 
     @property
@@ -160,13 +175,10 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         return state
 
 
-def check_goes_on(name: str, now: Any, before: Any) -> None:
-    """ValueError if a parameter is not what it was when the net was made that training is to go on with."""
-    if now != before:
-        raise ValueError(
-            f"Training goes on with the net of the last fit, but {name} is {now!r} and was {before!r} there. Set it "
-            "back; or let fit begin anew, with warm_start=False."
-        )
+def _are_equal(a: Any, b: Any) -> bool:
+    """Of parameters, which may be arrays, and lists where they were arrays."""
+    a, b = np.asarray(a, dtype=object), np.asarray(b, dtype=object)
+    return a.shape == b.shape and bool((a == b).all())
 
 
 def automatic_batch_size(n_samples: int) -> int:

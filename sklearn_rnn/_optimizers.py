@@ -25,9 +25,14 @@ def takes_the_settings(optimizer: type) -> bool:
     return is_optimizer and {"lr", "weight_decay"} <= set(inspect.signature(optimizer).parameters)
 
 
+def optimizer_class(optimizer: str | type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """The one behind a name."""
+    return OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+
+
 def optimizer_and_options(optimizer: str | type, device: str) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
     """The class to make, and what to pass to it besides the settings: one kernel for all weights, where there is."""
-    known = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+    known = optimizer_class(optimizer)
     options = {"fused": True} if known in _WITH_ONE_KERNEL and device != "mps" else {}
     return _without_compiler(known) if known in OPTIMIZERS.values() else known, options
 

@@ -112,7 +112,8 @@ optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optim
 
 _MACHINE = """\
 n_iter_no_change : int, default=10
-        Epochs without improvement after which training stops.
+        Epochs without improvement after which training stops. While the learning rate of "one_cycle" rises, those in
+        which the training loss does not fall either (by 1 %) do not count.
     tol : float, default=1e-4
         How much the validation loss must fall to count as an improvement. Losses are in units of standardised targets.
     average : bool, default=False, in RNNForecaster True

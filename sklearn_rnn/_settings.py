@@ -10,12 +10,14 @@ from typing import Any
 
 import torch
 
+WARM_UP = 0.3  # of the training
+
 
 def _one_cycle(progress: float) -> float:
-    """Up for three tenths of the training, then down to nothing (Smith and Topin 2019)."""
-    if progress < 0.3:
-        return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / 0.3)) / 2
-    return (1 + math.cos(math.pi * (progress - 0.3) / 0.7)) / 2
+    """Up while the training warms up, then down to nothing (Smith and Topin 2019)."""
+    if progress < WARM_UP:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / WARM_UP)) / 2
+    return (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
 
 
 # The learning rate as a fraction of its setting, by the progress of training from 0 to 1.
@@ -46,6 +48,11 @@ class TrainingSettings:
     verbose: int
     checkpoint: Path | None
     checkpoint_every: int
+
+    @property
+    def n_warm_up(self) -> int:
+        """Epochs in which the learning rate has yet to rise."""
+        return math.ceil(WARM_UP * self.max_epochs) if self.schedule == "one_cycle" else 0
 
     def decisive(self) -> dict[str, Any]:
         """The settings that a result depends on, by name."""

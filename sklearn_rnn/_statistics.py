@@ -178,6 +178,11 @@ def _chunks(sequences: Sequences) -> Iterator[slice]:
     return (slice(start, start + n_rows) for start in range(0, len(sequences.values), n_rows))
 
 
+def is_scale_of_constant_target(mean: NDArray, scale: NDArray) -> NDArray[np.bool_]:
+    """Where :func:`target_statistics` saw a single value, by what a net holds of it, perhaps in float32."""
+    return np.isclose(scale, _scale_of_constant_target(mean), rtol=1e-5, atol=0)
+
+
 def _scale_of_constant_target(mean: NDArray) -> NDArray[np.float64]:
     return np.maximum(1e-6 * np.where(mean == 0, 1.0, np.abs(mean)), SMALLEST)
 

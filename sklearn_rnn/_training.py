@@ -31,7 +31,7 @@ from sklearn_rnn._settings import SCHEDULES, TrainingSettings
 from sklearn_rnn.nets import ForecastNet, RecurrentNet
 from sklearn_rnn.nets.pooling import valid_steps
 
-NETS: dict[str, type[nn.Module]] = {net.__name__: net for net in (RecurrentNet, ForecastNet)}
+NETS: dict[str, type[RecurrentNet] | type[ForecastNet]] = {net.__name__: net for net in (RecurrentNet, ForecastNet)}
 DIVERGED = "Lower learning_rate, set or lower gradient_clip, or look for extreme values in X and y."
 BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
 FitFunction = TypeVar("FitFunction", bound=Callable[..., Any])
@@ -281,7 +281,8 @@ def fit_net(
         checkpoint = Checkpoint(
             settings.checkpoint, settings.checkpoint_every, seed=seed, parameters=start, data=[train, valid]
         )
-    course = Course(settings.n_iter_no_change if settings.stop_early else None, settings.tol, checkpoint)
+    patience = settings.n_iter_no_change if settings.stop_early else None
+    course = Course(patience, settings.n_warm_up, settings.tol, checkpoint)
     with ExitStack() as stack:
         if settings.verbose == 1:
             observers = [*observers, stack.enter_context(closing(show_progress(settings.max_epochs)))]
@@ -384,14 +385,19 @@ def freeze_net(net: SequenceNet) -> dict[str, Any]:
     return {"kind": kind, "module": net.module_.config, "criterion": net.criterion_.config, "weights": weights}
 
 
-def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
-    """The net behind :func:`freeze_net`, ready to predict or to be trained on."""
+def restore_module(frozen: dict[str, Any]) -> RecurrentNet | ForecastNet:
+    """The module behind :func:`freeze_net`, on the CPU."""
     with torch.device("meta"):  # nothing is drawn: other threads may be drawing from torch's generator
         module = NETS[frozen["kind"]](**frozen["module"])
     module.to(torch.from_numpy(frozen["weights"]["head.weight"]).dtype).to_empty(device="cpu")
     module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in frozen["weights"].items()})
+    return module
+
+
+def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
+    """The net behind :func:`freeze_net`, ready to predict or to be trained on."""
     net = SequenceNet(
-        module,
+        restore_module(frozen),
         Criterion(**frozen["criterion"]),
         device=device,
         gradient_clip=None,
@@ -401,5 +407,5 @@ def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
         tell_batches=False,
     )
     net.initialize()
-    module.eval()
+    net.module_.eval()
     return net

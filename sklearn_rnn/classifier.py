@@ -25,7 +25,6 @@ from sklearn.utils import (
 )
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._distributed import gathered, summed
 from sklearn_rnn._errors import reading
@@ -99,6 +98,8 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         "input_noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "validation_split": [StrOptions({"stratified", "tail", "random"})],
     }
+
+    _of_the_net = (*RecurrentEstimator._of_the_net, "class_weight", "label_smoothing", "input_noise")
 
     def __init__(
         self,
@@ -219,7 +220,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`; with `per_step` in the form of y, a vector for each step.
         """
-        if self.per_step:
+        if self._predicts_steps():
             return self._predict_steps(X, partial(softmax, axis=1))
         outputs = self._predict_outputs(X)
         return expit(outputs) if self._is_multilabel else softmax(outputs, axis=1)
@@ -237,7 +238,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             With `per_step` in the form of y: a class for each step.
         """
-        if self.per_step:
+        if self._predicts_steps():
             return self._predict_steps(X, lambda outputs: self.classes_[outputs.argmax(axis=1)])
         outputs = self._predict_outputs(X)
         if self._is_multilabel:
@@ -256,10 +257,10 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         -------
         float
         """
-        check_is_fitted(self)
+        by_step = self._predicts_steps()
         sequences = self._check_X(X, self._net_dtype, reset=False)
         weights = check_weights(sample_weight, len(sequences))
-        if not self.per_step:
+        if not by_step:
             predicted = self.predict(sequences)
             with reading("y"):
                 return accuracy_score(y, predicted, sample_weight=weights)

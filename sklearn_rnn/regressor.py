@@ -8,20 +8,20 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import Tags, check_array, check_consistent_length
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator, rounded
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
-from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, check_goes_on
+from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
-from sklearn_rnn._statistics import check_units, robust_statistics, target_statistics
+from sklearn_rnn._statistics import check_units, is_scale_of_constant_target, robust_statistics, target_statistics
 from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
 from sklearn_rnn._validation import channel_positions, check_weights, plain_data, random_split, tail_split
 from sklearn_rnn.nets import RecurrentNet
@@ -94,6 +94,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         "anchor": [Integral, str, None],
         "validation_split": [StrOptions({"tail", "random"})],
     }
+
+    _of_the_net = (*RecurrentEstimator._of_the_net, "loss", "quantiles", "anchor")
 
     def __init__(
         self,
@@ -206,7 +208,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             As y was in fit; with `per_step` the form of y: Sequences, list of arrays or array padded with NaN.
         """
-        return self._predict_steps(X, self._as_y) if self.per_step else self._as_y(self._predict_outputs(X))
+        return self._predict_steps(X, self._as_y) if self._predicts_steps() else self._as_y(self._predict_outputs(X))
 
     def _as_y(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """The medians of outputs (n, n_outputs[, n_quantiles]), 1-D if y was."""
@@ -241,12 +243,12 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         -------
         float
         """
-        check_is_fitted(self)
+        by_step = self._predicts_steps()
         sequences = self._check_X(X, self._net_dtype, reset=False)
         predicted = self.predict(sequences)
         weights = check_weights(sample_weight, len(sequences))
         with reading("y"):
-            if not self.per_step:
+            if not by_step:
                 return r2_score(y, predicted, sample_weight=weights)
             weights = None if weights is None else np.repeat(weights, sequences.lengths)
             return r2_score(flat_steps(y, sequences), flat_steps(predicted, sequences), sample_weight=weights)
@@ -261,14 +263,6 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     def _fewest_and_most_epochs(self, n_samples: int) -> tuple[int, int]:
         few = n_samples < EARLY_STOPPING_SAMPLES and not self.per_step
         return self._epochs[0], EPOCHS_FOR_FEW_SAMPLES if few else self._epochs[1]
-
-    def _continued(self) -> tuple[Any, Any, dict]:
-        module, criterion = self.net_.module_, self.net_.criterion_
-        check_goes_on("quantiles", check_quantiles(self.loss, self.quantiles, self.per_step), self._levels)
-        check_goes_on("loss", self.loss, criterion.config["kind"])
-        if self.anchor is None or module.config["anchor"] is None:  # a name is as good as a position
-            check_goes_on("anchor", self.anchor, module.config["anchor"])
-        return super()._continued()
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:
@@ -316,8 +310,16 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
             "output_scale": rounded(scale, self.dtype),
         }
 
+    def _renew_units(self, module: RecurrentNet, sequences: Sequences, targets: Any, weights: NDArray | None) -> None:
+        mean, scale = _output_units(module)
+        constant = is_scale_of_constant_target(mean, scale)
+        if constant.any():
+            config = self._output_config(sequences, targets, weights)
+            for buffer, name in ((module.output_mean, "output_mean"), (module.output_scale, "output_scale")):
+                buffer[constant] = torch.tensor(config[name], dtype=buffer.dtype)[constant]
+
     def _in_net_units(self, values: NDArray[np.float64], module: RecurrentNet) -> NDArray[np.float64]:
-        mean, scale = (buffer.cpu().double().numpy() for buffer in (module.output_mean, module.output_scale))
+        mean, scale = _output_units(module)
         return (values - mean) / scale
 
     def _anchor_channel(self, sequences: Sequences) -> int:
@@ -343,6 +345,11 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _output_units(module: RecurrentNet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and scale of the targets, as the net holds them."""
+    return module.output_mean.cpu().double().numpy(), module.output_scale.cpu().double().numpy()
 
 
 def check_quantiles(loss: str, quantiles: Sequence[float] | None, per_step: bool) -> tuple[float, ...] | None:

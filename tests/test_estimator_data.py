@@ -1,5 +1,7 @@
 """The estimators on the data that people bring: few samples, forms of lists, padding, weights, levels."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,7 +68,9 @@ def test_targets_at_each_step_come_back_where_they_stood():
         ({"pooling": "max"}, "pooling is 'max'"),
         ({"anchor": 0}, "anchor is 0 and was None"),
         ({"loss": "huber"}, "loss is 'huber'"),
-        ({"loss": "quantile"}, "quantiles is"),
+        ({"loss": "quantile"}, "loss is 'quantile'"),
+        ({"embedding_size": 2}, "embedding_size is 2 and was 'auto'"),
+        ({"categorical_features": [1]}, "categorical_features is .1. and was 'from_dtype'"),
     ],
     ids=str,
 )
@@ -78,6 +82,75 @@ def test_a_warm_start_goes_on_with_the_same_net(change, name):
         model.set_params(**change).fit(X, X[:, -1])
     model.set_params(**RNNRegressor(**{**TINY, "hidden_size": 4}).get_params())
     np.testing.assert_array_equal(model.predict(X), before)
+
+
+@pytest.mark.parametrize(
+    "change", [{"class_weight": "balanced"}, {"label_smoothing": 0.2}, {"input_noise": 0.5}], ids=str
+)
+def test_a_classifier_goes_on_with_the_same_loss(change):
+    X = np.random.default_rng(0).normal(size=(40, 6))
+    model = RNNClassifier(**TINY).partial_fit(X, X[:, -1] > 0)
+    with pytest.raises(ValueError, match=f"goes on with .* but {next(iter(change))} is .* and was (None|'auto')"):
+        model.set_params(**change).partial_fit(X, X[:, -1] > 0)
+
+
+def test_parameters_as_arrays_are_as_those_that_were_lists():
+    X = np.random.default_rng(0).integers(0, 3, size=(40, 6, 2)).astype(float)
+    model = RNNRegressor(**TINY, categorical_features=[True, False], warm_start=True).fit(X, X[:, -1, 1])
+    model.set_params(categorical_features=np.array([True, False])).fit(X, X[:, -1, 1])
+    with pytest.raises(ValueError, match="categorical_features is .*True,  True.* and was .*True, False"):
+        model.set_params(categorical_features=np.array([True, True])).fit(X, X[:, -1, 1])
+
+
+def test_how_a_net_computes_can_change_while_training_goes_on():
+    X = np.random.default_rng(0).normal(size=(40, 6))
+    model = RNNRegressor(**TINY, warm_start=True).fit(X, X[:, -1])
+    before = model.predict(X)
+    module = model.set_params(dropout=0.5, fused=False, learning_rate=1e-30).fit(X, X[:, -1]).net_.module_
+    assert module.dropout.p == 0.5
+    assert not module.recurrent.fused
+    np.testing.assert_allclose(model.predict(X), before, rtol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", torch.optim.Adagrad], ids=str)
+def test_another_optimizer_begins_without_the_moments_of_the_last(optimizer):
+    X = np.random.default_rng(0).normal(size=(40, 6))
+    model = RNNRegressor(**TINY, warm_start=True).fit(X, X[:, -1])
+    without = pickle.loads(pickle.dumps(model))  # a pickle has no optimizer
+    expected = without.set_params(optimizer=optimizer).fit(X, X[:, -1]).predict(X)
+    np.testing.assert_array_equal(model.set_params(optimizer=optimizer).fit(X, X[:, -1]).predict(X), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": "huber"}, {"anchor": 0}, {"per_step": True}], ids=str)
+def test_a_first_batch_of_one_target_does_not_fix_its_scale(options):
+    X = np.random.default_rng(0).normal(size=(320, 6, 1)).astype(np.float32).astype(np.float64)
+    by_step = options.get("per_step", False)
+    y = 30 * X[:, :, 0] + 100 if by_step else 30 * X[:, -1, 0] + 100
+    alike = np.full_like(y[:32], 7.0) + (X[:32, -1, 0] if "anchor" in options else 0)
+    model = RNNRegressor(**{**TINY, "hidden_size": 16, "learning_rate": 0.01}, **options).partial_fit(X[:32], alike)
+    np.testing.assert_allclose(model.predict(X[:32]), alike, rtol=1e-4)
+    for _ in range(15):
+        for start in range(0, len(X), 32):
+            model.partial_fit(X[start : start + 32], y[start : start + 32])
+    assert model.score(X, y) > 0.9
+
+
+def test_a_column_of_targets_keeps_the_scale_it_has():
+    X = np.random.default_rng(0).normal(size=(80, 6))
+    first, second = X[:40, -2:].copy(), 5 * X[40:, -2:]
+    first[:, 1] = 3.0
+    model = RNNRegressor(**TINY).partial_fit(X[:40], first).partial_fit(X[40:], second)
+    mean, scale = model.net_.module_.output_mean, model.net_.module_.output_scale
+    np.testing.assert_allclose(mean, [first[:, 0].mean(), second[:, 1].mean()], rtol=1e-6)
+    np.testing.assert_allclose(scale, [first[:, 0].std(), second[:, 1].std()], rtol=1e-6)
+
+
+def test_steps_are_predicted_as_they_were_fitted():
+    X = np.random.default_rng(0).normal(size=(40, 6))
+    model = RNNClassifier(**TINY).fit(X, X[:, -1] > 0)
+    expected, score = model.predict_proba(X), model.score(X, X[:, -1] > 0)
+    np.testing.assert_array_equal(model.set_params(per_step=True).predict_proba(X), expected)
+    assert model.score(X, X[:, -1] > 0) == score
 
 
 def test_rows_of_no_sequence_do_not_matter():

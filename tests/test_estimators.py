@@ -160,6 +160,23 @@ def test_the_best_epochs_weights_come_back(series):
     assert abs(mean) < std
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_training_waits_for_a_net_that_has_yet_to_begin_to_learn(seed):
+    rng = np.random.default_rng(seed)
+    bits = rng.integers(0, 2, size=(2_000, 6)).astype(float)
+    parity = bits.sum(axis=1) % 2 == 1  # no bit tells of it alone
+    model = RNNClassifier(random_state=seed, device="cpu").fit(bits[:1_500], parity[:1_500])
+    assert "valid_loss" in model.history_
+    assert model.score(bits[1_500:], parity[1_500:]) == 1
+
+
+def test_training_does_not_wait_for_a_net_that_learns_by_heart():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(600, 12)), rng.normal(size=600)
+    model = RNNRegressor(max_epochs=200, early_stopping=True, random_state=0, device="cpu").fit(X, y)
+    assert model.best_epoch_ + 10 <= model.n_iter_ < 60  # the learning rate rises until then
+
+
 def test_the_last_rows_validate_a_regressor(series):
     X, y = series
     changed = y.copy()

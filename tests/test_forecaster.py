@@ -416,6 +416,17 @@ def test_a_warm_start_goes_on_with_the_same_columns(name, value):
         model.set_params(**{name: value}).fit(waves())
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"loss": "squared_error"}, {"normalize": "standard"}, {"segment_size": 2}, {"n_steps": 7}, {"shared": False}],
+    ids=str,
+)
+def test_a_warm_start_goes_on_with_the_same_net(change):
+    model = RNNForecaster("load", 3, warm_start=True, **TINY).fit(waves())
+    with pytest.raises(ValueError, match=f"goes on with the net of the last fit, but {next(iter(change))} is"):
+        model.set_params(**change).fit(waves())
+
+
 def test_a_late_row_finds_its_place_in_the_history():
     df = waves()
     model = RNNForecaster("load", 3, **TINY).fit(df.drop(index=df.index[390]))
