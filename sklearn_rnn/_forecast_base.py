@@ -44,7 +44,13 @@ from sklearn_rnn._panel import (
 from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._prediction import predict_forecasts
 from sklearn_rnn._rows import AGAINST_ROUNDING, Rows, as_names, spacings, warn_of_rounding
-from sklearn_rnn._statistics import channel_statistics, check_units, deviations_of_groups, scales_of_groups
+from sklearn_rnn._statistics import (
+    channel_statistics,
+    check_units,
+    deviations_of_groups,
+    not_above_stretches,
+    scales_of_groups,
+)
 from sklearn_rnn._training import fit_net, is_random
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.sequences import Sequences
@@ -279,6 +285,9 @@ class BaseForecaster(HistoryForecaster):
             targets = slice(0, len(roles.target))
             scale[targets], relative, smallest = scales_of_groups(*within, scale[targets])
             sizes = {"relative_scale": relative.tolist(), "smallest_scale": smallest.tolist()}
+        elif self.normalize_ == "last":
+            targets = slice(0, len(roles.target))
+            scale[targets] = not_above_stretches(scale[targets], training_rows, self.n_steps_ + self.horizon)
         check_units(mean, scale, "X")
         categories = {roles.position(name): list(map(float, range(len(c)))) for name, c in roles.categories.items()}
         levels = all_quantiles(self.quantiles)

@@ -15,6 +15,7 @@ from sklearn_rnn.sequences import Sequences
 
 _CHUNK = 2**19  # numbers looked at in one go
 DECILES_OF_A_NORMAL = 2.563  # distance of the first from the ninth, in standard deviations
+MOST_STRETCHES = 1_000
 SMALLEST, LARGEST = 1e-36, 1e36  # units that float32 holds, with room for what is computed from them
 
 
@@ -103,6 +104,27 @@ def deviations_of_groups(
             magnitudes[i] = np.where(present, np.abs(group), 0.0).sum(axis=0) / total
         deviations[i] = _scale(mean, variance, np.full(len(mean), np.nan))
     return deviations, magnitudes
+
+
+def not_above_stretches(scale: NDArray, sequences: Sequences, n_rows: int) -> NDArray[np.float64]:
+    """Deviations (n_columns,) of the first columns, at most three times those within stretches of `n_rows`.
+
+    An outlier, or a level that a series has left, would make all that happens within a window look like nothing. What
+    counts is the ninth decile of the stretches, so that a series may stand still for most of the time.
+    """
+    n_stretches = -(-sequences.lengths // n_rows)
+    within = np.arange(n_stretches.sum()) - np.repeat(np.cumsum(n_stretches) - n_stretches, n_stretches)
+    starts = np.repeat(sequences.starts, n_stretches) + within * n_rows
+    stops = np.minimum(starts + n_rows, np.repeat(sequences.starts + sequences.lengths, n_stretches))
+    some = np.unique(np.linspace(0, len(starts) - 1, MOST_STRETCHES, dtype=np.int64))
+    deviations, _ = deviations_of_groups(sequences.values[:, : len(scale)], starts[some], stops[some])
+    usual = np.array([_ninth_decile(column[~np.isnan(column)]) for column in deviations.T])
+    return np.minimum(scale, 3 * usual)
+
+
+def _ninth_decile(values: NDArray) -> float:
+    """Never the largest of several; without any it is infinite."""
+    return float(np.quantile(values, 0.9, method="lower")) if len(values) else np.inf
 
 
 def scales_of_groups(

@@ -69,9 +69,10 @@ class RNNForecaster(OriginForecaster):
     normalize : {"auto", "last", "scaled", "standard"} or None, default="auto"
         What is taken from each target's window and given back to its forecast: its last value, its last value and
         deviation, or its mean and deviation. "auto" takes "scaled" for several groups, which may differ in size, and
-        "last" for one. What the deviation is not taken from is counted in that of the training rows, in a panel in the
-        median of the groups'; a window that stands still, in what series of its level usually have. None leaves the
-        values as they are, so that a window without any value of the target is forecast by the covariates alone.
+        "last" for one. What the deviation is not taken from is counted in that of the training rows, for one group not
+        far above that within windows, in a panel in the median of the groups'; a window that stands still, in what
+        series of its level usually have. None leaves the values as they are, so that a window without any value of the
+        target is forecast by the covariates alone.
     segment_size : int or "auto", default="auto"
         Rows folded into one step of the cell. "auto" takes a day of hours, a week of days, a year of months and the
         like from the spacing of the times, at most 48; 8 if they do not tell.

@@ -11,8 +11,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sklearn_rnn import RNNForecaster, load, save, to_onnx
+from sklearn_rnn import RNNForecaster, Sequences, load, save, to_onnx
 from sklearn_rnn._losses import Criterion
+from sklearn_rnn._statistics import not_above_stretches
 from sklearn_rnn.nets import ForecastNet
 
 TINY = {"hidden_size": 8, "max_epochs": 2, "random_state": 0, "n_threads": 1, "device": "cpu"}
@@ -29,6 +30,46 @@ def waves(n_rows=400, seed=0, noise=0.1):
 
 
 # What it learns -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spoil", [slice(100, 101), slice(0, 120)], ids=["an outlier", "a level that was left"])
+def test_large_values_of_the_past_do_not_make_the_rest_look_like_nothing(spoil):
+    df = waves(600)[["load"]]
+    spoilt = df.copy()
+    spoilt.iloc[spoil] += 1e5
+    options = {"hidden_size": 32, "max_epochs": 15, "dropout": 0.0, "learning_rate": 0.005, "random_state": 0}
+    clean, model = (RNNForecaster("load", 12, **options).fit(data[:500]) for data in (df, spoilt))
+    assert model.score(df[500:]) > clean.score(df[500:]) - 0.15
+
+
+def test_an_outlier_in_the_held_out_rows_does_not_decide_the_share_of_the_net():
+    df = waves(1_600)[["load"]].abs() ** 1.5
+    spoilt = df.copy()
+    spoilt.iloc[1_590] += 1e5
+    options = {"hidden_size": 32, "max_epochs": 12, "dropout": 0.0, "learning_rate": 0.01, "random_state": 0}
+    clean, model = (RNNForecaster("load", 12, **options).fit(data) for data in (df, spoilt))
+    assert 0.2 < clean.net_share_[0] < 0.8
+    np.testing.assert_allclose(model.net_share_, clean.net_share_, atol=0.2)
+
+
+def test_the_unit_of_an_ordinary_series_is_its_deviation():
+    df = waves(400)
+    model = RNNForecaster("load", 3, early_stopping=False, **TINY).fit(df)
+    assert float(model.net_.module_.output_scale) == pytest.approx(df["load"].std(ddof=0), rel=1e-6)
+
+
+def test_a_unit_is_at_most_three_times_that_of_most_stretches():
+    rng = np.random.default_rng(0)
+    values = np.repeat([0.0, 1e6], [120, 60])[:, None] + rng.normal(size=(180, 1))
+    values[20] = 1e9
+    deviations = sorted(values[start : start + 10].std() for start in range(0, 180, 10))
+    rows = Sequences(values, np.array([0, 120]), np.array([120, 60]))
+    expected = 3 * deviations[int(0.9 * (len(deviations) - 1))]
+    np.testing.assert_allclose(not_above_stretches(values.std(axis=0), rows, 10), [expected])
+    np.testing.assert_array_equal(not_above_stretches(np.ones(1), rows, 10), [1.0])
+    np.testing.assert_array_equal(
+        not_above_stretches(np.ones(1), Sequences(np.zeros((9, 1)), np.array([0]), np.array([9])), 3), [1.0]
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"normalize": "standard"}, {"normalize": None}, {"shared": False}])

@@ -15,6 +15,7 @@ from sklearn_rnn.nets.recurrent import RecurrentLayers
 
 NORMALIZATIONS = ("scaled", "last", "standard")
 SMALLEST_DEVIATION = 1e-6  # of a window, in parts of its last value: one that varies by less counts as constant
+FARTHEST = 20.0  # from a window's level, in its unit: in training values beyond count as so far
 SMALLEST_DISTANCE = 1e-6  # of a quantile from the median, in the window's unit
 SPAN_EXPONENT = 2 / 3  # chosen on validation rows, see docs/forecasting.rst
 
@@ -175,6 +176,8 @@ class ForecastNet(nn.Module):
         Tensor of shape (batch, horizon * n_targets), with quantiles at the end if any
         """
         normalised = self._normalise(values, lengths)
+        if self.training:
+            normalised = normalised.clamp(-FARTHEST, FARTHEST)
         states = self._read(normalised, values, lengths)
         queries = self._queries(values, lengths, known)  # (batch * n_series, n_decoded, hidden_size)
         decoded = self.head(self.dropout(self.recurrent.advance(queries, states)))
