@@ -32,8 +32,8 @@ from sklearn_rnn._training import fit_net, is_random
 from sklearn_rnn._validation import (
     channel_positions,
     check_codes_exact,
-    check_finite,
     check_segment_size,
+    check_usable,
     check_weights,
     plain_data,
     used_codes,
@@ -303,7 +303,7 @@ class RecurrentEstimator(NetEstimator):
         if not is_table(X):
             sequences = as_sequences(X, dtype=dtype)
             self._check_channels(sequences, reset)
-            check_finite(sequences, "X")
+            check_usable(sequences, "X")
             return sequences
         if reset and isinstance(getattr(X, "index", None), (pd.DatetimeIndex, pd.PeriodIndex)):
             warn(
@@ -408,7 +408,7 @@ class RecurrentEstimator(NetEstimator):
             raise ValueError(
                 f"X_val has {held_out.n_channels} channels, but X has {sequences.n_channels}. Pass the same channels."
             )
-        check_finite(held_out, "X_val")
+        check_usable(held_out, "X_val")
         return held_out
 
     def _stops_early(self, n_samples: int, has_validation: bool) -> bool:

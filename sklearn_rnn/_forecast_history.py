@@ -23,6 +23,7 @@ from sklearn_rnn._panel import (
     read_history,
     sort_rows,
     warn_of_rows_alone,
+    with_numbers,
 )
 from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups
 
@@ -42,6 +43,7 @@ class HistoryForecaster(NetEstimator):
             has_index = isinstance(X, pd.DataFrame)
             X = X if has_index else frame_of_array(X)
             check_columns(X.columns, "X")
+            X = with_numbers(X, [self.time, *as_names(self.group)])
         if reset:
             self._has_index = has_index
             self.n_features_in_ = X.shape[1]

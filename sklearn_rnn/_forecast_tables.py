@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +51,7 @@ def coming_table(
     else:
         table.insert(0, roles.time, frequency.as_index(coming.times))
     for i, name in enumerate(roles.group):
-        table.insert(i, name, _label_column(coming, i))
+        table.insert(i, name, _label_column(coming, i, slice(None)).to_numpy())
     return table
 
 
@@ -83,8 +82,7 @@ def backtest_table(
     n_repeats = horizon * n_targets
     columns: dict[Hashable, object] = {}
     for i, name in enumerate(roles.group):
-        labels = np.array([label[i] for label in rows.labels], dtype=object)
-        columns[name] = pd.Series(np.repeat(labels[rows.groups[origins]], n_repeats)).infer_objects()
+        columns[name] = _label_column(rows, i, np.repeat(origins, n_repeats))
     columns["target"] = np.tile(np.repeat(np.array([str(name) for name in roles.target]), horizon), n_origins)
     position = np.repeat(origins, n_repeats)
     step = np.tile(np.arange(1, horizon + 1), n_origins * n_targets)
@@ -155,6 +153,7 @@ def summarise(
     return summary
 
 
-def _label_column(rows: Rows, i: int) -> Any:
-    labels = pd.Series([label[i] for label in rows.labels])
-    return labels.iloc[rows.groups].to_numpy()
+def _label_column(rows: Rows, i: int, chosen: NDArray | slice) -> pd.Series:
+    """The `i`-th label of the group of each chosen row."""
+    labels = pd.Series([label[i] for label in rows.labels])  # which may be tuples
+    return labels.iloc[rows.groups[chosen]].reset_index(drop=True)

@@ -23,6 +23,7 @@ from sklearn_rnn._times import (
     default_max_gap,
     format_time,
     gap_as_number,
+    zone_name,
 )
 
 ROWS, NUMBERS, EVEN, DAYS = "rows", "numbers", "nanoseconds", "days"
@@ -189,14 +190,14 @@ def find_frequency(times: Times | None, spacings: NDArray, original: pd.Index | 
         unit, count = _calendar_unit(times, spacings, gap)
     else:
         unit, count, gap = OFFSETS, offset, spacings.max().item()
-    zone = None if times.dates.tz is None else str(times.dates.tz)
+    zone = None if times.dates.tz is None else zone_name(times.dates.tz)
     dtype = getattr(original, "dtype", None)
     period = str(dtype).removeprefix("period[").removesuffix("]") if isinstance(dtype, pd.PeriodDtype) else None
     return Frequency(
         unit,
         count,
         times.kind,
-        str(times.dates.dtype),
+        str(times.dates.dtype) if zone is None else f"datetime64[{times.dates.unit}, {zone}]",
         zone,
         period,
         max_gap=gap,

@@ -38,6 +38,7 @@ CALENDAR = {
     "quarter": (lambda dates: dates.quarter - 1, 4),
 }
 
+NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")  # what pandas may find in columns of objects
 MANY_CATEGORIES = 100
 
 
@@ -89,6 +90,15 @@ def frame_of_array(X: Any) -> pd.DataFrame:
     return pd.DataFrame(X)
 
 
+def with_numbers(frame: pd.DataFrame, others: Sequence[Hashable | None]) -> pd.DataFrame:
+    """The table with numbers for columns of objects, but `others`, that hold nothing else, or None among them."""
+    frame = frame.copy(deep=False)
+    for name, column in frame.items():
+        if column.dtype == object and name not in others and pd.api.types.infer_dtype(column, skipna=True) in NUMBERS:
+            frame[name] = column.where(column.notna(), np.nan).astype(np.float64)
+    return frame
+
+
 def check_columns(columns: pd.Index, name: str) -> None:
     """ValueError unless each column of the table has a name of its own."""
     if isinstance(columns, pd.MultiIndex):
@@ -108,6 +118,8 @@ def find_roles(
     calendar: Sequence[str],
 ) -> Roles:
     """Check the named columns, take all others as past covariates, and list the values of those that are no numbers."""
+    if not target:
+        raise ValueError("target names no column. Name the column, or the columns, to forecast.")
     named = [*([] if time is None else [time]), *group, *target, *known, *static]
     check_has_columns(frame, time, [*group, *target, *known, *static])
     twice = [name for name in dict.fromkeys(named) if named.count(name) > 1]
@@ -247,6 +259,7 @@ def _known_values(
     if not isinstance(future, pd.DataFrame):
         raise TypeError(f"future is a {type(future).__name__}, but must be a DataFrame.")
     check_columns(future.columns, "future")
+    future = with_numbers(future, [roles.time, *roles.group])
     needed = [*([] if roles.time is None else [roles.time]), *roles.group, *roles.known]
     absent = [name for name in needed if name not in future.columns]
     if absent:

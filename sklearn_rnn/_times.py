@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timezone, tzinfo
 from numbers import Real
 from typing import Any
 
@@ -97,6 +99,28 @@ def _as_time_index(index: pd.Index) -> pd.Index:
     if index.inferred_type in ("datetime", "date"):  # Python objects, or timestamps of several time zones
         return pd.DatetimeIndex(pd.to_datetime(index, utc=any(getattr(time, "tzinfo", None) for time in index)))
     return index
+
+
+def zone_name(zone: tzinfo) -> str:
+    """A name by which pandas knows the time zone again.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    path, offset = getattr(zone, "_filename", None), zone.utcoffset(None)  # dateutil's have a path
+    names = [str(zone)]
+    names += [f"dateutil/{path.partition('zoneinfo/')[2] or path}"] if path else []
+    names += [str(timezone(offset))] if offset is not None else []
+    for name in names:
+        with suppress(Exception):  # each kind of zone has errors of its own
+            if pd.Timestamp(0, tz=name).tzinfo is not None:
+                return name
+    raise ValueError(
+        f"The times are in {zone!r}, which has no name. Bring them to a time zone that has one, for example with "
+        "tz_convert('UTC')."
+    )
 
 
 def format_time(number: Any, kind: str | None) -> str:

@@ -42,8 +42,10 @@ def plain_data(data: Any, name: str) -> Any:
     return data
 
 
-def check_finite(sequences: Sequences, name: str) -> None:
-    """ValueError that names the first infinite value."""
+def check_usable(sequences: Sequences, name: str) -> None:
+    """ValueError if there are no sequences, or one that names the first infinite value."""
+    if not len(sequences):
+        raise ValueError(f"{name} is empty. Pass at least one sequence.")
     row = first_infinite(sequences)
     if row is not None:
         raise ValueError(

@@ -273,6 +273,8 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        if issparse(y):
+            y = y.toarray()
         labels, layout = read_step_labels(y, sequences) if self.per_step else (y, None)
         as_array = np.asarray(labels)
         if as_array.dtype == object and as_array.ndim:
@@ -303,8 +305,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         return targets if layout is None else with_values(layout, targets)
 
     def _check_labels_matrix(self, y: Any, sequences: Sequences, reset: bool) -> NDArray[np.float64]:
-        matrix = check_array(y, accept_sparse=True, dtype=np.float64, input_name="y")
-        matrix = matrix.toarray() if issparse(matrix) else matrix
+        matrix = check_array(y, dtype=np.float64, input_name="y")
         check_consistent_length(sequences, matrix)
         if self.class_weight is not None:
             raise ValueError("class_weight is for one class a sample, but y is a matrix of labels. Use sample_weight.")

@@ -270,6 +270,11 @@ def add_classes(op: GraphBuilder, estimator: RNNClassifier, logits: str, axes: l
         add_output(op, "probabilities", op.Sigmoid(logits), [*axes, n_classes])
         return
     classes = estimator.classes_
+    if not all(isinstance(label, (bool, int, float, str, bytes)) for label in classes.tolist()):
+        raise TypeError(
+            f"The classes are of type {type(classes.tolist()[0]).__name__}, but ONNX has numbers and texts. Fit with "
+            "y as texts."
+        )
     kind = {"b": bool, "i": np.int64, "u": np.int64, "f": np.float64}.get(classes.dtype.kind, object)
     label = op.Gather(classes.astype(kind), op.ArgMax(logits, axis=-1, keepdims=0), axis=0)
     op.output("label", label, kind, axes, DESCRIPTIONS["label"])

@@ -276,10 +276,10 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
             raise ValueError(f"y has shape {targets.shape}, but must be (n_samples,) or (n_samples, n_outputs).")
         if not self.per_step:
             check_consistent_length(sequences, targets)
-        if self.loss == "poisson" and ((targets < 0).any() or not targets.any(axis=0).all()):
+        if self.loss == "poisson" and (targets < 0).any():
             raise ValueError(
                 f"loss='poisson' is for counts, but y has a smallest value of {targets.min():g}. Pass y that is not "
-                "negative and not all zero, or choose another loss."
+                "negative, or choose another loss."
             )
         n_outputs = targets.shape[1] if targets.ndim == 2 else 1
         if reset:
@@ -299,6 +299,11 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         units = target_statistics if self.loss in ("squared_error", "poisson") else robust_statistics
         mean, scale = units(targets, weights)
         if self.loss == "poisson":
+            if not mean.all():
+                raise ValueError(
+                    "loss='poisson' learns a rate, but y is 0 in all samples to train on. Pass some that are not, or "
+                    "choose another loss."
+                )
             mean, scale = np.zeros_like(mean), mean
         check_units(mean, scale, "y")
         return {

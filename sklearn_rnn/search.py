@@ -72,6 +72,8 @@ def search_space(model: BaseEstimator) -> dict[str, Any]:
     >>> [float(end) for end in space["rnnregressor__learning_rate"].support()]
     [0.0005, 0.025]
     """
+    if isinstance(model, type):
+        raise TypeError(f"model is the class {model.__name__}. Pass an instance: {model.__name__}().")
     space = _space_of(model, "")
     if not space:
         raise TypeError(

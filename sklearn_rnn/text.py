@@ -139,6 +139,28 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         task.end()
         return self
 
+    def fit_transform(self, raw_documents: Iterable, y: Any = None) -> Sequences:
+        """Learn the vocabulary of texts, and turn them into sequences of codes.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str
+            A generator is read once.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        Sequences of shape (n_documents, longest, 1)
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`fit`.
+        """
+        documents = self._check_documents(raw_documents)
+        return self.fit(documents, y).transform(documents)
+
     def transform(self, raw_documents: Iterable) -> Sequences:
         """Turn texts into sequences of codes.
 

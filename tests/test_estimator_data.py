@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
@@ -151,6 +152,15 @@ def test_steps_are_predicted_as_they_were_fitted():
     expected, score = model.predict_proba(X), model.score(X, X[:, -1] > 0)
     np.testing.assert_array_equal(model.set_params(per_step=True).predict_proba(X), expected)
     assert model.score(X, X[:, -1] > 0) == score
+
+
+def test_a_sparse_matrix_of_labels_is_one_of_labels():
+    X = np.random.default_rng(0).normal(size=(40, 6))
+    labels = (X[:, :3] > 0).astype(int)
+    expected = RNNClassifier(**TINY).fit(X, labels)
+    model = RNNClassifier(**TINY).fit(X, scipy.sparse.csr_matrix(labels))
+    np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
+    assert model.score(X, scipy.sparse.csr_matrix(labels)) == expected.score(X, labels)
 
 
 def test_rows_of_no_sequence_do_not_matter():

@@ -599,3 +599,9 @@ def test_without_onnx_the_extra_is_named(fitted, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r'pip install "sklearn-rnn\[onnx\]"'):
         to_onnx(fitted)
+
+
+def test_classes_that_onnx_lacks_are_refused():
+    X, y = np.random.default_rng(0).normal(size=(20, 4, 1)), pd.date_range("2024", periods=2).repeat(10)
+    with pytest.raises(TypeError, match="classes are of type datetime, but ONNX has numbers and texts"):
+        sklearn_rnn.to_onnx(sklearn_rnn.RNNClassifier(**TINY).fit(X, y.to_numpy()))

@@ -2,13 +2,14 @@
 
 import tracemalloc
 
+import dateutil.tz
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sklearn_rnn import RNNForecaster
+from sklearn_rnn import RNNForecaster, load, save
 from sklearn_rnn._frequency import find_frequency
 from sklearn_rnn._panel import CALENDAR, calendar_features
 from sklearn_rnn._statistics import deviations_of_groups, scales_of_groups
@@ -84,6 +85,15 @@ def test_several_columns_make_a_group():
     forecast = model_of_stores(group=["country", "store"]).fit(df).predict()
     assert forecast.columns.tolist() == ["country", "store", "date", "sales"]
     assert len(forecast) == 15
+
+
+def test_keys_of_groups_may_be_tuples():
+    df = stores()[["date", "store", "sales"]]
+    df["store"] = [(store, 1) for store in df["store"]]
+    model = model_of_stores().fit(df)
+    keys = list(dict.fromkeys(df["store"]))
+    assert model.predict()["store"].unique().tolist() == keys
+    assert model.backtest(df, n_origins=2)["store"].unique().tolist() == keys
 
 
 def test_a_panel_without_times_counts_its_rows():
@@ -261,6 +271,21 @@ def test_the_order_of_future_rows_does_not_matter():
 
 
 @pytest.mark.parametrize(
+    "zone",
+    [dateutil.tz.gettz("Europe/Berlin"), dateutil.tz.tzutc(), dateutil.tz.tzoffset("home", 7_200), "UTC-03:00"],
+    ids=str,
+)
+def test_time_zones_of_every_kind_go_on(zone, tmp_path):
+    times = pd.date_range("2024-03-28", periods=100, freq="h", tz=zone)  # Berlin changes its clocks within
+    model = RNNForecaster("y", 10, **TINY).fit(pd.DataFrame({"y": np.arange(90.0)}, index=times[:90]))
+    save(model, tmp_path / "model.skops")
+    for fitted in (model, load(tmp_path / "model.skops")):
+        index = fitted.predict().index
+        assert (index == times[90:]).all()
+        assert [str(time.utcoffset()) for time in index] == [str(time.utcoffset()) for time in times[90:]]
+
+
+@pytest.mark.parametrize(
     ("freq", "zone", "season"),
     [
         ("h", None, 24),
@@ -406,6 +431,21 @@ def test_levels_of_an_index_are_no_columns_until_it_is_reset():
     df = stores().set_index(["date", "store"])
     with pytest.raises(ValueError, match=r"Call X.reset_index\(\) first"):
         model_of_stores().fit(df)
+
+
+@pytest.mark.parametrize("missing", [None, pd.NA, np.nan], ids=str)
+def test_numbers_given_as_objects_are_still_numbers(missing):
+    rng = np.random.default_rng(0)
+    times = pd.date_range("2024-01-01", periods=63, freq="D")
+    df = pd.DataFrame({"y": rng.normal(size=63), "price": rng.integers(1, 9, 63).astype(float)}, index=times)
+    df.iloc[5] = np.nan
+    objects = df.astype(object)
+    objects.iloc[5] = missing
+    expected, model = (RNNForecaster("y", 3, known="price", **TINY).fit(data[:60]) for data in (df, objects))
+    forecast = expected.predict(future=df[["price"]][60:])
+    pd.testing.assert_frame_equal(model.predict(future=objects[["price"]][60:]), forecast)
+    with pytest.raises(ValueError, match="future has no value of 'price' in row 1"):
+        model.predict(future=pd.DataFrame({"price": [1, missing, 2]}, index=times[60:], dtype=object))
 
 
 def test_truths_given_as_objects_are_still_truths():

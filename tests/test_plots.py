@@ -195,6 +195,13 @@ def test_every_target_has_its_axes(of_two):
     np.testing.assert_array_equal(drawn(display.lines_[1])[1], of_two.predict(hours())["heat"])
 
 
+def test_a_target_with_the_name_of_another_and_more_is_no_quantile_of_it():
+    df = hours().rename(columns={"heat": "load_quality"})[["load", "load_quality"]]
+    model = RNNForecaster(["load", "load_quality"], 3, quantiles=(0.1, 0.9), **TINY).fit(df[:90])
+    display = ForecastDisplay.from_estimator(model, df)
+    assert [len(bands) for bands in display.bands_] == [1, 1]
+
+
 def test_dates_are_written_short_and_in_their_own_zone():
     df = hours(tz="Asia/Tokyo")
     display = ForecastDisplay.from_predictions(df[24:48], "load", history=df)

@@ -15,6 +15,7 @@ from sklearn_rnn import (
     SequenceVectorizer,
     SlidingWindow,
     as_sequences,
+    search_space,
 )
 
 TINY = {"hidden_size": 4, "max_epochs": 1, "random_state": 0, "n_threads": 1, "device": "cpu", "fused": False}
@@ -136,6 +137,18 @@ REFUSED = {
         lambda: SequenceVectorizer().fit(["a"]).inverse_transform(as_sequences([[7.0, 0.5]])),
         "X has codes that stand for no token: there are those from 0 to 1",
     ),
+    "no sequence to predict": (lambda: regressor().predict(CATEGORIES[:0]), "X is empty. Pass at least one sequence"),
+    "no step to predict": (
+        lambda: regressor(X, X[:, :, None], per_step=True).predict(CATEGORIES[:0]),
+        "X is empty. Pass at least one sequence",
+    ),
+    "no sequence to stop by": (
+        lambda: RNNRegressor(**TINY).fit(CATEGORIES, Y, X_val=CATEGORIES[:0], y_val=[]),
+        "X_val is empty",
+    ),
+    "no target": (lambda: forecaster(target=[]), "target names no column. Name the column"),
+    "counts that are all zero": (lambda: regressor(np.zeros(24), loss="poisson"), "learns a rate, but y is 0 in all"),
+    "a class to search over": (lambda: search_space(RNNRegressor), "the class RNNRegressor. Pass an instance: RNNRegr"),
     "a group of lists": (lambda: SlidingWindow(2, group=[[]]).fit(TABLE), r"X has no column \[\]"),
 }
 

@@ -21,6 +21,13 @@ def test_counts_of_codes_are_count_vectorizers():
     np.testing.assert_array_equal(counts, reference.transform(TEXTS).toarray())
 
 
+def test_a_generator_of_texts_is_read_once():
+    texts = ["to be or not", "to do"]
+    expected = SequenceVectorizer().fit_transform(texts)
+    given = SequenceVectorizer().fit_transform(text for text in texts)
+    np.testing.assert_array_equal(given, expected)
+
+
 def test_tokens_keep_their_order_and_unknown_ones_their_place():
     vectorizer = SequenceVectorizer(min_df=2).fit(TEXTS)
     X = vectorizer.transform(["good new film"])

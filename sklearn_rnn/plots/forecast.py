@@ -357,12 +357,8 @@ def _draw_line(ax: Axes, values: pd.Series | None, before: pd.Series | None, **s
 
 def _draw_bands(ax: Axes, panel: Panel, x: Any, color: Any) -> dict[tuple[float, float], PolyCollection]:
     """Each pair of quantiles around the middle as a band, the widest first; those without a partner as a line."""
-    prefix = f"{panel.target}_q"
-    columns = {
-        float(name[len(prefix) :]): panel.forecast[name]
-        for name in panel.forecast.columns
-        if isinstance(name, str) and name.startswith(prefix)
-    }
+    levels = {name: _level(name, f"{panel.target}_q") for name in panel.forecast.columns}
+    columns = {level: panel.forecast[name] for name, level in levels.items() if level is not None}
     bands: dict[tuple[float, float], PolyCollection] = {}
     for low in sorted(level for level in columns if level < 0.5):
         high = next((level for level in columns if np.isclose(level, 1 - low)), None)
@@ -374,6 +370,14 @@ def _draw_bands(ax: Axes, panel: Panel, x: Any, color: Any) -> dict[tuple[float,
     for level in sorted(set(columns) - {level for band in bands for level in band} - {0.5}):
         ax.plot(x, columns[level], ":", color=color, label=f"quantile {level:g}")
     return bands
+
+
+def _level(column: Any, prefix: str) -> float | None:
+    """Which quantile a column has, if it has one of the target with that prefix."""
+    try:
+        return float(column.removeprefix(prefix)) if str(column).startswith(prefix) else None
+    except ValueError:  # another target, such as y_quality beside y
+        return None
 
 
 def _unless_empty(values: pd.Series | None) -> pd.Series | None:
