@@ -38,6 +38,7 @@ class Course:
         self.patience, self.n_warm_up, self.tol, self.checkpoint = patience, n_warm_up, tol, checkpoint
         self.best_loss, self.last_improvement, self.n_stale = math.inf, math.inf, 0
         self.train_loss = math.inf  # at the last improvement
+        self.n_seen = 0  # epochs
         self.best: tuple[int, dict[str, Tensor]] = (0, {})  # epoch and weights, replaced in one step
         self._spare: dict[str, Tensor] = {}
 
@@ -60,16 +61,15 @@ class Course:
 
     def end_epoch(self, net: Any) -> bool:
         """Whether training is to stop."""
-        if self.patience is None:
-            self._keep(net)
-        else:
-            self._judge(net, net.history[-1, "valid_loss"])
+        self._see(net)
         if self.checkpoint is not None and len(net.history) % self.checkpoint.every == 0:
             self.checkpoint.write(self._state(net))
         return self._is_stale(self.n_stale)
 
     def end(self, net: Any) -> None:
         """Bring the best epoch's weights back."""
+        if not net.interrupted and len(_whole_epochs(net)) > self.n_seen:  # a callback of the user's ended it
+            self._see(net)
         if self.best_epoch:
             net.module_.load_state_dict(self.best[1])
         self.best, self._spare = (self.best_epoch, {}), {}
@@ -87,7 +87,7 @@ class Course:
                 self.checkpoint.remove()
             return
         n_begun = len(net.history)
-        net.history[:] = [row for row in net.history.to_list() if "learning_rate" in row]
+        net.history[:] = _whole_epochs(net)
         if not self.best_epoch:
             raise KeyboardInterrupt
         how = "fit with warm_start=True" if self.checkpoint is None else "the same call"
@@ -95,6 +95,13 @@ class Course:
             f"Training was interrupted in epoch {n_begun}. The model has the weights of epoch {self.best_epoch}, the "
             f"best so far; {how} goes on.",
         )
+
+    def _see(self, net: Any) -> None:
+        self.n_seen = len(net.history)
+        if self.patience is None:
+            self._keep(net)
+        else:
+            self._judge(net, net.history[-1, "valid_loss"])
 
     def _is_stale(self, n_stale: int) -> bool:
         return self.patience is not None and n_stale >= self.patience
@@ -148,9 +155,14 @@ class Course:
         net.generator.set_state(state["shuffle"][rank()])
         _set_random_states(net.device, state["random"][rank()])
         net.history[:] = state["history"]
+        self.n_seen = len(net.history)
         self.best_loss, self.last_improvement, self.train_loss = state["losses"]
         self.n_stale = state["n_stale"]
         self.best = (state["best"][0], {name: tensor.to(net.device) for name, tensor in state["best"][1].items()})
+
+
+def _whole_epochs(net: Any) -> list[dict[str, Any]]:
+    return [row for row in net.history.to_list() if "learning_rate" in row]
 
 
 def _schedulers(net: Any) -> list[Any]:

@@ -12,8 +12,9 @@ from sklearn.base import clone
 from sklearn_rnn._errors import warn
 from sklearn_rnn._forecast_base import BaseForecaster
 from sklearn_rnn._forecast_data import values_after
-from sklearn_rnn._panel import bounds_of_runs, read_history
-from sklearn_rnn._rows import Rows
+from sklearn_rnn._frequency import find_frequency
+from sklearn_rnn._panel import bounds_of_runs, read_history, sort_rows
+from sklearn_rnn._rows import Rows, spacings
 from sklearn_rnn.sequences import Sequences
 
 _AT_ONCE = 4_096  # windows
@@ -111,9 +112,12 @@ class OriginForecaster(BaseForecaster):
         """A backtest whose every origin has a forecaster of its own, trained on the rows up to its time."""
         fresh: Any = clone(self)
         frame = fresh._as_frame(X, reset=True)
-        rows, times, _ = read_history(frame, fresh._find_roles(frame), self.dtype, row_times=fresh._has_index)
-        numbers = pd.Series(rows.groups).groupby(rows.groups).cumcount() if times is None else times.numbers
-        moments = np.unique(numbers, return_inverse=True)[1]
+        rows, times, original = read_history(frame, fresh._find_roles(frame), self.dtype, row_times=fresh._has_index)
+        if times is None:
+            moments = pd.Series(rows.groups).groupby(rows.groups).cumcount().to_numpy()
+        else:
+            frequency = find_frequency(times, spacings(sort_rows(rows, times.kind), None), original)
+            moments = _moments(times.numbers, frequency.shortest_step)
         cuts = np.arange(moments.max() - self.horizon, self.horizon - 1, -stride)[:n_origins]
         if len(cuts) == 0:
             raise ValueError(
@@ -136,6 +140,18 @@ class OriginForecaster(BaseForecaster):
         if not parts:
             raise reason
         return pd.concat(parts, ignore_index=True)
+
+
+def _moments(times: NDArray, step: Any) -> NDArray[np.int64]:
+    """The rank of each time, where those less than a `step` before another one rank with it: hours of two clocks."""
+    distinct = np.unique(times)
+    if step is not None:
+        ends: list[Any] = [distinct[-1]]
+        for time in distinct[-2::-1]:
+            if ends[-1] - time >= 0.99 * step:
+                ends.append(time)
+        distinct = np.array(ends[::-1])
+    return np.searchsorted(distinct, times)
 
 
 def _warn_of_a_gap_behind_fit(first_new: NDArray, first_rows: NDArray, starts_of_runs: NDArray) -> None:

@@ -117,6 +117,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         for name, value in self._record_of_training(net, best_epoch, device, resume).items():
             setattr(self, name, value)
         self._net = net
+        self.__dict__.pop("_frozen_net", None)  # of the last fit, unpickled
 
     def _fitted_so_far(self, net: SequenceNet, device: str, resume: bool) -> dict[str, Any]:
         """What makes a copy of the estimator fitted, as if training had ended with the epoch that the net has."""

@@ -156,6 +156,20 @@ def test_a_backtest_with_refits_trains_on_the_past_of_each_origin():
     assert arrays["origin"].unique().tolist() == [111, 115]
 
 
+def test_a_backtest_with_refits_counts_the_steps_of_each_group_where_clocks_differ():
+    hours = pd.date_range("2024-01-01", periods=60, freq="h")
+    parts = [
+        pd.DataFrame({"site": site, "time": hours + pd.Timedelta(minutes=late), "y": np.arange(60.0)})
+        for site, late in (("a", 0), ("b", 20))
+    ]
+    df = pd.concat(parts, ignore_index=True)
+    model = RNNForecaster("y", 4, time="time", group="site", hidden_size=4, max_epochs=1, random_state=0)
+    backtest = model.backtest(df, n_origins=3, refit=True)
+    for _, part in backtest.groupby("site"):
+        assert part["actual"].tolist() == list(range(48, 60))
+        assert part["step"].tolist() == [1, 2, 3, 4] * 3
+
+
 def test_too_few_rows_for_an_origin_are_refused(fitted):
     with pytest.raises(ValueError, match="no row to forecast from"):
         fitted.backtest(series()[200:203])

@@ -100,7 +100,22 @@ def test_an_interrupted_warm_start_leaves_the_moments_of_the_optimizer():
 
 def test_skorchs_own_early_stopping_is_no_interrupt():
     stop = EarlyStopping(monitor="train_loss", patience=2, threshold=10.0, threshold_mode="abs")
-    assert RNNRegressor(**TINY, callbacks=[stop]).fit(X, Y).n_iter_ < 6
+    model = RNNRegressor(**TINY, callbacks=[stop]).fit(X, Y)
+    assert model.n_iter_ < 6
+    assert model.best_epoch_ == model.n_iter_  # the last, as always where none is held out
+
+
+def test_skorchs_own_early_stopping_may_stop_at_the_best_epoch():
+    class StopAtThree(EarlyStopping):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    options = {**TINY, "schedule": "constant", "early_stopping": True, "learning_rate": 1e-3}
+    expected = RNNRegressor(**{**options, "max_epochs": 3}).fit(X, Y)
+    model = RNNRegressor(**options, callbacks=[StopAtThree()]).fit(X, Y)
+    assert model.best_epoch_ == expected.best_epoch_ == 3
+    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
 
 
 def test_an_interrupted_forecaster_forecasts():
