@@ -28,7 +28,9 @@ class Criterion(nn.Module):
     quantiles : sequence of float
         For "quantile".
     label_smoothing : float
-        For the two cross entropies.
+        For the two cross entropies: the share of each target that is replaced by `prior` (Szegedy et al. 2016).
+    prior : sequence of float
+        How often each class or label is, where targets are smoothed.
     class_weights : sequence of float or None
         A factor for the loss of each class, for "cross_entropy".
     skip_missing : bool
@@ -36,6 +38,7 @@ class Criterion(nn.Module):
     """
 
     quantiles: Tensor
+    prior: Tensor
     class_weights: Tensor | None
 
     def __init__(
@@ -44,6 +47,7 @@ class Criterion(nn.Module):
         *,
         quantiles: Sequence[float] = (),
         label_smoothing: float = 0.0,
+        prior: Sequence[float] = (),
         class_weights: Sequence[float] | None = None,
         skip_missing: bool = False,
     ) -> None:
@@ -52,6 +56,7 @@ class Criterion(nn.Module):
             "kind": kind,
             "quantiles": quantiles,
             "label_smoothing": label_smoothing,
+            "prior": prior,
             "class_weights": class_weights,
             "skip_missing": skip_missing,
         }
@@ -59,6 +64,7 @@ class Criterion(nn.Module):
         self.label_smoothing = label_smoothing
         self.skip_missing = skip_missing
         self.register_buffer("quantiles", torch.tensor(quantiles))
+        self.register_buffer("prior", torch.tensor(prior))
         self.register_buffer("class_weights", None if class_weights is None else torch.tensor(class_weights))
 
     def forward(self, raw: Tensor, target: Tensor) -> Tensor:
@@ -74,8 +80,9 @@ class Criterion(nn.Module):
         if self.kind == "quantile":
             return self._pinball(raw, target)
         if self.kind == "binary_cross_entropy":
-            smoothed = target * (1 - self.label_smoothing) + self.label_smoothing / 2
-            return nn.functional.binary_cross_entropy_with_logits(raw, smoothed, reduction="none")
+            if self.label_smoothing:
+                target = torch.lerp(target, self.prior.expand_as(target), self.label_smoothing)
+            return nn.functional.binary_cross_entropy_with_logits(raw, target, reduction="none")
         return self._cross_entropy(raw, target)
 
     def _pinball(self, raw: Tensor, target: Tensor) -> Tensor:
@@ -84,10 +91,11 @@ class Criterion(nn.Module):
         return torch.maximum(self.quantiles * error, (self.quantiles - 1) * error).mean(-1)
 
     def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
-        codes = target.reshape(-1).long()
-        losses = nn.functional.cross_entropy(
-            logits.reshape(-1, logits.shape[-1]), codes, reduction="none", label_smoothing=self.label_smoothing
-        )
+        codes, logits = target.reshape(-1).long(), logits.reshape(-1, logits.shape[-1])
+        losses = nn.functional.cross_entropy(logits, codes, reduction="none")
+        if self.label_smoothing:
+            of_prior = -(logits.log_softmax(-1) @ self.prior)
+            losses = torch.lerp(losses, of_prior, self.label_smoothing)
         if self.class_weights is not None:
             losses = losses * self.class_weights[codes]
         return losses.view(target.shape)

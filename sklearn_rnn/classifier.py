@@ -53,8 +53,9 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes; "balanced" weighs each inversely to its frequency.
     label_smoothing : float in [0, 1) or "auto", default="auto"
-        Share of each label's probability that is spread over all classes (Szegedy et al. 2016). "auto" takes 0.1 where
-        fewer than 1,000 sequences with one class each are trained on, which a net would learn by heart, and else 0.
+        Share of each label's probability that is spread over all classes, as often as they are in training, so that
+        probabilities stay right on average (Szegedy et al. 2016). "auto" takes 0.1 where fewer than 1,000 sequences
+        with one class each are trained on, which a net would learn by heart, and else 0.
     input_noise : float or "auto", default="auto"
         Standard deviation of the normal noise that is added in training to each number of X, anew each time it is read,
         in standard deviations of its channel (Bishop 1995). "auto" takes 0.2 where label_smoothing would take 0.1.
@@ -321,10 +322,26 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
     def _make_criterion(self, targets: Any, weights: NDArray | None) -> Criterion:
         smoothing = self._regularisation("label_smoothing", targets)
         if self._is_multilabel:
-            return Criterion("binary_cross_entropy", label_smoothing=smoothing)
-        return Criterion(
-            "cross_entropy", label_smoothing=smoothing, class_weights=self._class_weights(targets, weights)
+            share = np.ones(len(targets)) if weights is None else weights
+            prior = summed(share @ targets) / summed(share.sum())
+            return Criterion("binary_cross_entropy", label_smoothing=smoothing, prior=prior.tolist())
+        codes, shares = self._codes_and_shares(targets, weights)
+        factors = self._class_weights(codes, shares)
+        counts = summed(
+            np.bincount(codes, shares, minlength=len(self.classes_)) * (1.0 if factors is None else factors)
         )
+        return Criterion(
+            "cross_entropy",
+            label_smoothing=smoothing,
+            prior=(counts / counts.sum()).tolist(),
+            class_weights=None if factors is None else factors.tolist(),
+        )
+
+    def _codes_and_shares(self, targets: Any, weights: NDArray | None) -> tuple[NDArray[np.int64], NDArray | None]:
+        """The class of each target, and how much each counts, None for all alike."""
+        if not self.per_step:
+            return targets[:, 0].astype(int), weights
+        return targets.values[:, 0].astype(int), None if weights is None else targets.used_rows(weights)
 
     def _regularisation(self, name: str, targets: Any) -> float:
         """The parameter's value, "auto" resolved."""
@@ -334,12 +351,10 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         few = summed(len(targets)) < EARLY_STOPPING_SAMPLES and not self.per_step and not self._is_multilabel
         return FOR_FEW_SEQUENCES[name] if few else 0.0
 
-    def _class_weights(self, targets: Any, weights: NDArray | None) -> list[float] | None:
-        """A factor for each class, 1 on average over the training targets, a target counting by its sample's weight."""
+    def _class_weights(self, codes: NDArray, shares: NDArray | None) -> NDArray[np.float64] | None:
+        """A factor for each class, 1 on average over the training targets."""
         if self.class_weight is None:
             return None
-        codes = (targets.values if self.per_step else targets)[:, 0].astype(int)
-        shares = None if weights is None else targets.used_rows(weights) if self.per_step else weights
         seen = np.unique(codes)
         factors = np.ones(len(self.classes_))
         if self.class_weight == "balanced":  # scikit-learn counts weights from 1.7 on
@@ -354,7 +369,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
             raise ValueError(
                 f"class_weight is {self.class_weight!r}, but weights must be finite, not negative and not all zero."
             )
-        return (factors / mean).tolist()
+        return factors / mean
 
     def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
         n_held_out = self._n_held_out(len(targets))

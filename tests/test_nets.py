@@ -221,6 +221,11 @@ def test_cross_entropy_and_pinball_are_their_formulas():
     logits, target = torch.randn(4, 3), torch.tensor([[0], [2], [1], [2]])
     expected = -torch.log_softmax(logits, 1)[torch.arange(4), target[:, 0]]
     torch.testing.assert_close(Criterion("cross_entropy")(logits, target)[:, 0], expected)
+    prior = np.array([0.2, 0.5, 0.3])
+    soft = 0.9 * np.eye(3)[target[:, 0].long().numpy()] + 0.1 * prior
+    smoothed = torch.nn.functional.cross_entropy(logits.double(), torch.from_numpy(soft), reduction="none")
+    criterion = Criterion("cross_entropy", label_smoothing=0.1, prior=prior.tolist()).double()
+    torch.testing.assert_close(criterion(logits.double(), target)[:, 0], smoothed)
     raw, y = np.array([[[1.0, 3.0]]]), np.array([[2.0]])
     loss = Criterion("quantile", quantiles=(0.1, 0.9))(torch.from_numpy(raw), torch.from_numpy(y))
     assert loss.item() == pytest.approx((0.1 * (2 - 1) + (1 - 0.9) * (3 - 2)) / 2)

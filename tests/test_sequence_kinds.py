@@ -254,6 +254,25 @@ def test_label_smoothing_keeps_probabilities_from_the_ends():
     assert sharp > 0.97
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, 0.1), ({"class_weight": "balanced"}, 0.5), ({"class_weight": {0: 1, 1: 3}}, 0.25)],
+    ids=str,
+)
+def test_smoothed_probabilities_are_right_on_average(options, expected):
+    X = np.random.default_rng(0).normal(size=(400, 4))
+    y = (np.arange(400) % 10 == 0).astype(int)  # of which X tells nothing
+    model = RNNClassifier(hidden_size=2, max_epochs=20, label_smoothing=0.5, random_state=0, device="cpu", **options)
+    assert model.fit(X, y).predict_proba(X)[:, 1].mean() == pytest.approx(expected, abs=0.05)
+
+
+def test_smoothed_labels_of_a_matrix_are_right_on_average():
+    X = np.random.default_rng(0).normal(size=(400, 4))
+    labels = np.arange(400)[:, None] % [10, 2] == 0
+    model = RNNClassifier(hidden_size=2, max_epochs=20, label_smoothing=0.5, random_state=0, device="cpu")
+    np.testing.assert_allclose(model.fit(X, labels).predict_proba(X).mean(axis=0), [0.1, 0.5], atol=0.05)
+
+
 def test_few_sequences_with_one_class_each_are_not_learned_by_heart(ragged):
     y = np.arange(80) % 2
     automatic, sharp = {"label_smoothing": 0.1, "input_noise": 0.2}, {"label_smoothing": 0.0, "input_noise": 0.0}
