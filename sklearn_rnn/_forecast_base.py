@@ -252,8 +252,9 @@ class BaseForecaster(HistoryForecaster):
         name = "conformal=True" if automatic or not stop_early else "early_stopping=True"
         if (cuts == np.cumsum(rows.sizes())).all():
             raise ValueError(
-                f"{name} holds out rows, but no group has more than {2 * self.horizon} rows: the horizon to train on, "
-                "the horizon to hold out, and one to forecast from. Pass more rows, or set it to False."
+                f"{name} holds out rows, of each group a share of {self.validation_fraction:g} and at least the horizon, "
+                f"but that leaves no group more than {self.horizon} rows to train on. Pass more rows, lower "
+                "validation_fraction, or set it to False."
             )
         raise ValueError(
             f"{name} holds out the last rows of each group, a share of {self.validation_fraction:g}, but no window of "

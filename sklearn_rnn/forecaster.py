@@ -88,7 +88,7 @@ class RNNForecaster(OriginForecaster):
     blend : bool, default=True
         Whether to mix the net's forecast with that of a ridge regression on the target's window. Where training stops
         early, it is in the proportion that fits the held-out rows best, segment by segment of the horizon; otherwise in
-        halves, unless there are covariates, of which the regression knows nothing.
+        halves, unless there are past or known covariates, of which the regression knows nothing.
     cell : {"gru", "lstm", "rnn"}, default="gru"
         The recurrent cell.
     hidden_size : int, default=128
@@ -322,9 +322,10 @@ class RNNForecaster(OriginForecaster):
 
         Returns
         -------
-        DataFrame of shape (n_groups * horizon, n_columns), or ndarray of shape (horizon, n_targets) or (horizon,)
+        DataFrame of shape (n_groups * horizon, n_columns), or ndarray of shape (horizon, n_columns) or (horizon,)
             Group, time, for each target its forecast and then its quantiles, such as `load_q0.9`. Times are in the
-            index if they were there. An array if `fit` had one, 1-D for a single column. NaN, with a warning, where the
+            index if they were there. An array of the same columns, without group and time, if `fit` had one; 1-D for a
+            single column. NaN, with a warning, where the
             last `n_steps_` rows of a group have no value of the target to begin from.
 
         Raises
@@ -355,6 +356,11 @@ class RNNForecaster(OriginForecaster):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If columns are absent, or times are of another kind or closer than in `fit`. The history is then as it was.
         """
         self._check_is_as_fitted()
         rows, _ = self._read_new(self._as_frame(X, reset=False), follow=True, history=other_rows)
@@ -364,7 +370,8 @@ class RNNForecaster(OriginForecaster):
     def score(self, X: pd.DataFrame | ArrayLike, y: None = None) -> float:
         """One minus the mean absolute error over that of the seasonal naive forecast; 0 is no better than that.
 
-        Every row with `horizon` rows after it, and the last remembered row before them, is an origin.
+        Every row with `horizon` rows after it, and the last remembered row before them, is an origin, if a window of
+        a length as in training ends there that has a value of the target, and there is one to compare with.
 
         Parameters
         ----------
@@ -378,6 +385,11 @@ class RNNForecaster(OriginForecaster):
         float
             At most 1. Errors are counted in standard deviations of each target and group, so that each has the same
             weight.
+
+        Raises
+        ------
+        ValueError
+            If no row can be forecast from or compared, columns are absent, or times are of another kind than in `fit`.
         """
         self._check_is_as_fitted()
         rows, _, first_rows, windows = self._origins(self._as_frame(X, reset=False), None, 1, after_fit=True)

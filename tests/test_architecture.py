@@ -1,6 +1,7 @@
 """Imports point down, and each large library comes in by one door."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +176,19 @@ def test_a_library_at_the_wrong_door_would_be_found():
 def test_a_circle_would_be_found():
     imports = {"windows": {"sklearn_rnn.splits"}, "splits": {"sklearn_rnn.windows"}, "sequences": {"numpy"}}
     assert a_cycle(imports) == ["splits", "windows"]
+
+
+def test_the_guide_for_contributors_has_every_module_on_its_floor():
+    guide = PACKAGE.parent / "CONTRIBUTING.md"
+    if not guide.exists():
+        pytest.skip("the package is installed without its repository")
+    rows = re.findall(r"^\| (\d) \| ([^|]+) \|", guide.read_text(encoding="utf-8"), flags=re.M)
+    told = {
+        name.rstrip("/").removesuffix(".py"): int(floor)
+        for floor, names in rows
+        for name in names.strip(" `").split("` `")
+    }
+    assert told == {name: floor for name, floor in FLOORS.items() if floor < 5}
 
 
 def test_the_package_is_imported_without_torch_until_a_net_is_needed():
