@@ -252,8 +252,8 @@ class BaseForecaster(HistoryForecaster):
         name = "conformal=True" if automatic or not stop_early else "early_stopping=True"
         if (cuts == np.cumsum(rows.sizes())).all():
             raise ValueError(
-                f"{name} holds out rows, of each group a share of {self.validation_fraction:g} and at least the horizon, "
-                f"but that leaves no group more than {self.horizon} rows to train on. Pass more rows, lower "
+                f"{name} holds out rows, of each group a share of {self.validation_fraction:g} and at least the "
+                f"horizon, but that leaves no group more than {self.horizon} rows to train on. Pass more rows, lower "
                 "validation_fraction, or set it to False."
             )
         raise ValueError(

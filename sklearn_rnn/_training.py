@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import replace
-from functools import wraps
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol
 
 import torch
 from skorch import NeuralNet
@@ -22,8 +19,8 @@ from sklearn_rnn._batches import Batches, SequenceDataset
 from sklearn_rnn._checkpoints import Checkpoint
 from sklearn_rnn._course import Course
 from sklearn_rnn._distributed import check_alike, gathered, n_processes, rank, summed
-from sklearn_rnn._errors import warn
 from sklearn_rnn._gradients import average_gradient, clip_gradient
+from sklearn_rnn._halving import halving_batches
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._optimizers import optimizer_and_options
 from sklearn_rnn._progress import show_progress
@@ -34,7 +31,6 @@ from sklearn_rnn.nets.pooling import valid_steps
 NETS: dict[str, type[RecurrentNet] | type[ForecastNet]] = {net.__name__: net for net in (RecurrentNet, ForecastNet)}
 DIVERGED = "Lower learning_rate, set or lower gradient_clip, or look for extreme values in X and y."
 BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
-FitFunction = TypeVar("FitFunction", bound=Callable[..., Any])
 
 
 class StopTraining(KeyboardInterrupt):
@@ -214,42 +210,7 @@ class Tell(Callback):
         self.observers = ()  # they know the training data, which the net outlives
 
 
-def _halving_batches(fit: FitFunction) -> FitFunction:
-    """Decorator: where a GPU's memory is too small for the batches, begin anew with half ones, once."""
-
-    @wraps(fit)
-    def fit_or_halve(
-        module: nn.Module, *data: Any, settings: TrainingSettings, optimizer_state: dict | None = None, **options: Any
-    ) -> Any:
-        start = copy.deepcopy((module.state_dict(), optimizer_state))
-        try:
-            return fit(module, *data, settings=settings, optimizer_state=optimizer_state, **options)
-        except torch.cuda.OutOfMemoryError:
-            if settings.batch_size == 1 or settings.checkpoint is not None or n_processes() > 1:
-                raise _out_of_memory(settings) from None
-        half = replace(settings, batch_size=settings.batch_size // 2)
-        warn(
-            f"The memory of {settings.device} is too small for batches of {settings.batch_size} sequences. Training "
-            f"begins anew with batch_size={half.batch_size}; set it, or a smaller hidden_size, to save the attempt."
-        )
-        module.load_state_dict(start[0])
-        torch.cuda.empty_cache()
-        try:
-            return fit(module, *data, settings=half, optimizer_state=start[1], **options)
-        except torch.cuda.OutOfMemoryError:
-            raise _out_of_memory(half) from None
-
-    return cast(FitFunction, fit_or_halve)
-
-
-def _out_of_memory(settings: TrainingSettings) -> MemoryError:
-    return MemoryError(
-        f"The memory of {settings.device} is too small for batches of {settings.batch_size} sequences. Lower "
-        "batch_size or hidden_size, pass shorter sequences, or set device='cpu'."
-    )
-
-
-@_halving_batches
+@halving_batches
 def fit_net(
     module: RecurrentNet | ForecastNet,
     criterion: Criterion,

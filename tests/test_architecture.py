@@ -33,6 +33,7 @@ FLOORS = {
     "_settings": 1,
     "_optimizers": 1,
     "_gradients": 1,
+    "_halving": 1,
     "_prediction": 1,
     "_progress": 1,
     "_course": 1,
