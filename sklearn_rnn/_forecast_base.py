@@ -194,18 +194,19 @@ class BaseForecaster(HistoryForecaster):
                     optimizer_state=state,
                     observers=[task],
                 )
-                if self.blend and stop_early:
-                    blend(module, data, held_out)
-                elif self.blend and not (
-                    self._roles.past or self._roles.n_known or resume
-                ):  # it knows of no covariates
-                    blend(module, data, None)
+                self._mix(module, data, held_out if stop_early else None, resume)
                 if self.conformal and held_out is not None:
                     weights = recency(_rows_behind(rows, held_out))
                     calibrate(module, held_out, all_quantiles(self.quantiles), weights)
         self.net_share_ = module.share.cpu().double().numpy()
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)
+
+    def _mix(self, module: ForecastNet, data: ForecastDataset, held_out: ForecastDataset | None, resume: bool) -> None:
+        """Blend a ridge regression in, which knows of no covariates: without rows held out it cannot show its worth."""
+        has_covariates = bool(self._roles.past or self._roles.n_known)
+        if self.blend and (held_out is not None or not (has_covariates or resume)):
+            blend(module, data, held_out)
 
     def _cuts(self, rows: Rows) -> NDArray[np.int64]:
         """The first held-out row of each group, its end where it is too short to hold any out."""

@@ -189,7 +189,7 @@ class ForecastNet(nn.Module):
             straight = straight + self._straight(self.direct.weight, normalised, lengths)
         forecasts = raw + (straight[..., None] if self.n_quantiles else straight)
         if self.n_quantiles and not self.training:
-            forecasts = self._calibrated(forecasts, self.recent_deviation(values, lengths))
+            forecasts = self._calibrated(forecasts, _deviation_of_newer_half(normalised, lengths))
         return forecasts.flatten(1, 2)
 
     def point_forecast(self, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
@@ -229,13 +229,7 @@ class ForecastNet(nn.Module):
 
     def recent_deviation(self, values: Tensor, lengths: Tensor | None) -> Tensor:
         """The standard deviation of each target in the newer half of its window, (batch, 1, n_targets), in its unit."""
-        targets = self._normalise(values, lengths)
-        step = torch.arange(targets.shape[1], device=targets.device)
-        newer = step >= targets.shape[1] // 2 if lengths is None else step >= lengths[:, None] // 2
-        deviation = _mean_and_deviation(targets, _present(targets, lengths) & newer[..., None])[1]
-        return torch.where(
-            deviation < SMALLEST_DEVIATION, 1.0, deviation
-        )  # a constant tells nothing, nor does one step
+        return _deviation_of_newer_half(self._normalise(values, lengths), lengths)
 
     def _calibrated(self, forecasts: Tensor, deviation: Tensor) -> Tensor:
         """Quantiles (batch, horizon, n_targets, n_quantiles) at the distances from the median that `factors` give."""
@@ -386,6 +380,14 @@ def _mean_and_deviation(targets: Tensor, present: Tensor) -> tuple[Tensor, Tenso
     mean = torch.where(present, targets, 0.0).sum(dim=1, keepdim=True) / count
     variance = torch.where(present, targets - mean, 0.0).square().sum(dim=1, keepdim=True) / count
     return mean, variance.sqrt()
+
+
+def _deviation_of_newer_half(targets: Tensor, lengths: Tensor | None) -> Tensor:
+    """Of normalised windows, (batch, 1, n_targets); 1 where it is constant or a single step, which tells nothing."""
+    step = torch.arange(targets.shape[1], device=targets.device)
+    newer = step >= targets.shape[1] // 2 if lengths is None else step >= lengths[:, None] // 2
+    deviation = _mean_and_deviation(targets, _present(targets, lengths) & newer[..., None])[1]
+    return torch.where(deviation < SMALLEST_DEVIATION, 1.0, deviation)
 
 
 def _last_value(targets: Tensor, present: Tensor) -> Tensor:
