@@ -144,17 +144,15 @@ class RecurrentEstimator(NetEstimator):
             targets = self._check_y(y, sequences, reset=not knows_targets)
         weights = check_weights(sample_weight, len(targets), together=True)
         if weights is not None and not weights.all():
-            kept = np.flatnonzero(weights)
-            sequences, targets, weights = sequences[kept], targets[kept], weights[kept]
+            sequences, targets, weights = _samples(np.flatnonzero(weights), sequences, targets, weights)
         check_segment_size(self.segment_size, sequences)
         held_out = self._check_validation(validation, X, sequences)
         seed = self._draw_seed(one_pass)
         stop_early = not one_pass and self._stops_early(summed(len(sequences)), held_out is not None)
         if held_out is None and stop_early:
             train_rows, valid_rows = self._split_validation(targets, np.random.RandomState(seed))
-            held_out = (sequences[valid_rows], targets[valid_rows], None if weights is None else weights[valid_rows])
-            sequences, targets = sequences[train_rows], targets[train_rows]
-            weights = None if weights is None else weights[train_rows]
+            held_out = _samples(valid_rows, sequences, targets, weights)
+            sequences, targets, weights = _samples(train_rows, sequences, targets, weights)
         settings = self._settings(len(sequences), stop_early, device, one_pass)
         with ExitStack() as randomness:
             randomness.enter_context(seeded(seed, device))
@@ -382,7 +380,7 @@ class RecurrentEstimator(NetEstimator):
 
     def _check_validation(
         self, validation: tuple[Any, Any], X: Any, sequences: Sequences
-    ) -> tuple[Sequences, Any, None] | None:
+    ) -> tuple[Sequences, Any, NDArray | None] | None:
         X_val, y_val = validation
         if (X_val is None) != (y_val is None):
             given, lacking = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
@@ -434,6 +432,12 @@ class RecurrentEstimator(NetEstimator):
         tags.input_tags.three_d_array = True
         tags.non_deterministic = self.random_state is None
         return tags
+
+
+def _samples(
+    rows: NDArray, sequences: Sequences, targets: Any, weights: NDArray | None
+) -> tuple[Sequences, Any, NDArray | None]:
+    return sequences[rows], targets[rows], None if weights is None else weights[rows]
 
 
 def rounded(numbers: NDArray[np.float64], dtype: str) -> list[float]:
