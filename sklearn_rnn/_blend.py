@@ -11,7 +11,6 @@ from sklearn_rnn._batches import PREDICTION_BATCH, Batches
 from sklearn_rnn._device import torch_threads
 from sklearn_rnn._forecast_data import ForecastDataset, evenly_spread
 from sklearn_rnn.nets import ForecastNet
-from sklearn_rnn.nets.forecast import FARTHEST
 
 PENALTIES = (1e-5, 1e-4, 0.001, 0.01, 0.1, 1.0)  # in units of the mean square of a window's normalised values
 USUAL_PENALTY = 0.1  # where nothing is held out to choose by
@@ -66,13 +65,12 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
     windows = torch.zeros(n_steps, n_steps, dtype=torch.float64)
     following = torch.zeros(n_steps, net.horizon, dtype=torch.float64)
     squares, counts = torch.zeros(2, net.horizon, dtype=torch.float64)
-    n_series = 0  # with anything to follow, and nothing far
+    n_series = 0  # with anything to follow
     chosen = torch.from_numpy(evenly_spread(len(data), max(LARGEST // net.n_targets, 1)))
     for (values, lengths, _), (targets, _) in Batches(data.take(chosen), PREDICTION_BATCH):
         inputs, outputs = net.normalised_pairs(values, lengths, targets)
-        inputs = inputs[:, -n_steps:]
-        used = ~(outputs.isnan().all(dim=1) | _is_far(inputs).any(dim=1) | _is_far(outputs).any(dim=1))
-        inputs, outputs = inputs[used], outputs[used]
+        known = ~outputs.isnan().all(dim=1)
+        inputs, outputs = inputs[known, -n_steps:], outputs[known]
         present, outputs = ~outputs.isnan(), outputs.nan_to_num(nan=0.0)
         n_series += len(inputs)
         windows += (inputs.T @ inputs).cpu()
@@ -120,16 +118,11 @@ def share_of_net(net: ForecastNet, ridge: Tensor, held_out: ForecastDataset) -> 
     """The net's share (horizon,) in the mixture of both forecasts that has the smallest squared error."""
     sums = torch.zeros(2, net.n_decoded * net.decoded_size, dtype=torch.float64)
     for inputs, (targets, _) in Batches(held_out, PREDICTION_BATCH):
+        targets = net.usual_targets(inputs[0], inputs[1], targets)
         linear = net.linear_forecast(ridge, *inputs[:2])  # (batch, horizon * n_targets)
         towards_net, wanted = net.point_forecast(*inputs) - linear, targets - linear
-        unused = wanted.isnan() | _is_far(wanted) | _is_far(towards_net)
-        products = (towards_net * torch.stack([wanted, towards_net])).masked_fill(unused, 0.0)
+        products = towards_net * torch.stack([wanted, towards_net]).masked_fill(wanted.isnan(), 0.0)
         sums[:, : net.horizon] += products.unflatten(2, (net.horizon, net.n_targets)).sum(dim=(1, 3)).cpu()
     product, square = sums.unflatten(1, (net.n_decoded, net.decoded_size)).sum(dim=2)
     share = (product / square).nan_to_num(nan=1.0).clamp(0, 1)
     return share.repeat_interleave(net.decoded_size)[: net.horizon]
-
-
-def _is_far(normalised: Tensor) -> Tensor:
-    """What would decide a squared error alone."""
-    return normalised.abs() > FARTHEST

@@ -601,6 +601,13 @@ def test_without_onnx_the_extra_is_named(fitted, monkeypatch):
         to_onnx(fitted)
 
 
+@pytest.mark.parametrize("normalize", ["last", None])  # a window of 12 is at most sqrt(12) of its own deviations wide
+def test_a_forecaster_reaches_as_far_with_outliers_as_predict_does(normalize):
+    new = NEW.copy()
+    new.loc[new.groupby("shop").cumcount() == 5, "load"] = 1e4
+    check_forecaster(RNNForecaster("load", HORIZON, **ROLES, **TINY, normalize=normalize, n_steps=12), new=new)
+
+
 def test_classes_that_onnx_lacks_are_refused():
     X, y = np.random.default_rng(0).normal(size=(20, 4, 1)), pd.date_range("2024", periods=2).repeat(10)
     with pytest.raises(TypeError, match="classes are of type datetime, but ONNX has numbers and texts"):

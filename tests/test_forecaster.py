@@ -52,6 +52,24 @@ def test_an_outlier_in_the_held_out_rows_does_not_decide_the_share_of_the_net():
     np.testing.assert_allclose(model.net_share_, clean.net_share_, atol=0.2)
 
 
+@pytest.mark.parametrize("value", [1e6, -9_999.0])
+def test_an_outlier_among_recent_rows_does_not_decide_the_forecast(value):
+    df = waves(1_500)[["load"]]
+    model = RNNForecaster("load", 12, hidden_size=16, max_epochs=5, random_state=0).fit(df[:1_400])
+    recent = df[1_400:].copy()
+    expected = model.predict(recent)["load"]
+    recent.iloc[-30] = value
+    np.testing.assert_allclose(model.predict(recent)["load"], expected, atol=3)
+
+
+def test_a_window_that_is_larger_than_those_of_training_keeps_its_shape():
+    df = waves(1_500, noise=0.0)[["load"]]
+    model = RNNForecaster("load", 12, hidden_size=16, max_epochs=2, random_state=0).fit(df[:1_400])
+    net, windows = model.net_.module_, torch.from_numpy(df["load"].to_numpy(np.float32))[-100:].view(1, 100, 1)
+    small, large = (net._normalise(scale * windows, None) for scale in (1, 1_000))
+    torch.testing.assert_close(large, 1_000 * small)
+
+
 def test_the_unit_of_an_ordinary_series_is_its_deviation():
     df = waves(400)
     model = RNNForecaster("load", 3, early_stopping=False, **TINY).fit(df)

@@ -13,7 +13,7 @@ from sklearn_rnn._onnx.network import spread_quantiles
 from sklearn_rnn._onnx.parts import as_array, count, linear, nan_to_zero, repeat, slice_axis, valid_steps
 from sklearn_rnn._onnx.recurrent import advance, run_layers
 from sklearn_rnn.nets import ForecastNet
-from sklearn_rnn.nets.forecast import SMALLEST_DEVIATION, SMALLEST_DISTANCE, SPAN_EXPONENT
+from sklearn_rnn.nets.forecast import FARTHEST, SMALLEST_DEVIATION, SMALLEST_DISTANCE, SPAN_EXPONENT
 
 
 def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, known: str) -> str:
@@ -21,7 +21,7 @@ def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, 
     targets = slice_axis(op, values, 2, 0, net.n_targets)
     present = present_values(op, targets, lengths)
     level, unit = units(op, net, targets, present)
-    normalised = op.Div(op.Sub(targets, level), unit)
+    normalised = within_reach(op, op.Div(op.Sub(targets, level), unit), present)
     last = read_window(op, net, normalised, values, lengths)
     queries = op.Reshape(make_queries(op, net, values, known), [-1, net.recurrent.output_size])
     decoded = linear(op, net.head, advance(op, net.recurrent, queries, last, net.n_decoded))
@@ -42,6 +42,16 @@ def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, 
         forecasts = calibrated(op, net, forecasts, recent_deviation(op, normalised, present, lengths))
     level, unit, forecasts = (op.cast(numbers, np.float64) for numbers in (level, unit, forecasts))
     return op.Add(op.Mul(forecasts, unit), level)
+
+
+def within_reach(op: GraphBuilder, distances: str, present: str) -> str:
+    """Distances (batch, steps, n_targets) from the level of their window, none out of the window's reach."""
+    roots = op.Where(present, op.Sqrt(op.Sqrt(op.Abs(distances))), op.number(0))
+    n_present = op.Max(op.ReduceSum(op.cast(present, op.dtype), [1], keepdims=1), op.number(1))
+    usual = op.Pow(op.Div(op.ReduceSum(roots, [1], keepdims=1), n_present), op.number(4))
+    reach = op.Mul(op.number(FARTHEST), op.Max(usual, op.number(1)))
+    near = op.Max(op.Min(distances, reach), op.Neg(reach))
+    return op.Where(op.IsNaN(distances), distances, near)  # runtimes differ about NaN
 
 
 def units(op: GraphBuilder, net: ForecastNet, targets: str, present: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from sklearn_rnn.nets.recurrent import RecurrentLayers
 
 NORMALIZATIONS = ("scaled", "last", "standard")
 SMALLEST_DEVIATION = 1e-6  # of a window, in parts of its last value: one that varies by less counts as constant
-FARTHEST = 20.0  # from a window's level, in its unit: in training values beyond count as so far
+FARTHEST = 20.0  # from a window's level, in its unit or in what its values usually are from it
 SMALLEST_DISTANCE = 1e-6  # of a quantile from the median, in the window's unit
 SPAN_EXPONENT = 2 / 3  # chosen on validation rows, see docs/forecasting.rst
 
@@ -115,6 +115,7 @@ class ForecastNet(nn.Module):
         self.covariates = slice(n_targets, n_targets + n_past + n_known)
         self.static = slice(n_targets + n_past + n_known, len(mean))
         self.mark_missing = any(column < n_targets for column in missing)
+        self.is_of_one_size = smallest_scale is None
         smallest = scale[:n_targets] if smallest_scale is None else smallest_scale
         self.register_buffer("output_mean", torch.tensor(mean[:n_targets], dtype=dtype))
         self.register_buffer("output_scale", torch.tensor(scale[:n_targets], dtype=dtype))
@@ -176,8 +177,6 @@ class ForecastNet(nn.Module):
         Tensor of shape (batch, horizon * n_targets), with quantiles at the end if any
         """
         normalised = self._normalise(values, lengths)
-        if self.training:
-            normalised = normalised.clamp(-FARTHEST, FARTHEST)
         states = self._read(normalised, values, lengths)
         queries = self._queries(values, lengths, known)  # (batch * n_series, n_decoded, hidden_size)
         decoded = self.head(self.dropout(self.recurrent.advance(queries, states)))
@@ -204,11 +203,23 @@ class ForecastNet(nn.Module):
     def normalised_pairs(self, values: Tensor, lengths: Tensor | None, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Each target's window in its own unit and what follows it: (batch * n_targets, n_steps) and (..., horizon).
 
-        A window that is shorter than `n_steps` has zeros in front, and zeros stand for missing values.
+        A window that is shorter than `n_steps` has zeros in front, and zeros stand for missing values. What follows is
+        as :meth:`usual_targets` says.
         """
-        following = targets.unflatten(1, (self.horizon, self.n_targets))
+        following = self.usual_targets(values, lengths, targets).unflatten(1, (self.horizon, self.n_targets))
         windows = self._newest(self._normalise(values, lengths), lengths).transpose(1, 2)  # (batch, n_targets, n_steps)
         return windows.flatten(0, 1), following.transpose(1, 2).flatten(0, 1)
+
+    def usual_targets(self, values: Tensor, lengths: Tensor | None, targets: Tensor) -> Tensor:
+        """Targets (batch, horizon * n_targets), NaN out of reach and where the window holds a value out of reach.
+
+        They would decide a squared error alone.
+        """
+        distances, present = self._distances(values, lengths)
+        reach = self._reach(distances, present, learning=True)
+        following = targets.unflatten(1, (self.horizon, self.n_targets))
+        unusual = (following.abs() > reach) | (distances.abs() > reach).any(dim=1, keepdim=True)
+        return following.masked_fill(unusual, torch.nan).flatten(1)
 
     def direct_weight(self, each: Tensor) -> Tensor:
         """Weights in the form of `direct`: every target's own window times `each`, (horizon, newest steps)."""
@@ -283,9 +294,28 @@ class ForecastNet(nn.Module):
         return torch.where(level == 0, self.output_scale, relative)
 
     def _normalise(self, values: Tensor, lengths: Tensor | None) -> Tensor:
-        """The targets of windows less their level over their unit, (batch, steps, n_targets)."""
+        """The targets of windows less their level over their unit, (batch, steps, n_targets), none out of reach."""
+        distances, present = self._distances(values, lengths)
+        reach = self._reach(distances, present, learning=self.training)
+        return distances.clamp(-reach, reach)
+
+    def _distances(self, values: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The targets of windows from their level, in their unit, and where there are any."""
         level, unit = self.units(values, lengths)
-        return (values[:, :, : self.n_targets] - level) / unit
+        targets = values[:, :, : self.n_targets]
+        return (targets - level) / unit, _present(targets, lengths)
+
+    def _reach(self, distances: Tensor, present: Tensor, *, learning: bool) -> Tensor:
+        """How far from its level the values of a window count, (batch, 1, n_targets).
+
+        It grows with what they usually are, so that a series that is larger than those of training keeps its shape,
+        but hardly with an outlier, which a mean of fourth roots does not see. A net of one size learns from its own.
+        """
+        if learning and self.is_of_one_size:
+            return distances.new_full((1, 1, self.n_targets), FARTHEST)
+        roots = torch.where(present, distances.abs().sqrt().sqrt(), 0.0).sum(dim=1, keepdim=True)
+        usual = (roots / present.sum(dim=1, keepdim=True).clamp(min=1)).square().square()
+        return FARTHEST * usual.clamp(min=1.0)
 
     def _read(self, targets: Tensor, values: Tensor, lengths: Tensor | None) -> list:
         """The cell's state after each window: normalised targets (batch, steps, n_targets) and covariates in."""
