@@ -209,10 +209,18 @@ class BaseForecaster(HistoryForecaster):
             blend(module, data, held_out)
 
     def _cuts(self, rows: Rows) -> NDArray[np.int64]:
-        """The first held-out row of each group, its end where it is too short to hold any out."""
-        sizes, ends = rows.sizes(), np.cumsum(rows.sizes())
-        n_held_out = np.maximum(np.rint(self.validation_fraction * sizes).astype(np.int64), self.horizon)
-        return np.where(sizes - n_held_out > self.horizon, ends - n_held_out, ends)
+        """The first held-out row of each group, its end where it is too short to hold any out.
+
+        Rows behind the last target do not count: they tell nothing.
+        """
+        ends = np.cumsum(rows.sizes())
+        starts, stops = ends - rows.sizes(), ends
+        known: NDArray = ~np.isnan(rows.values[:, : len(self._roles.target)]).all(axis=1)
+        if not known[ends - 1].all():
+            last = np.maximum.reduceat(np.where(known, np.arange(len(known)), -1), starts)
+            stops = np.maximum(last + 1, starts)
+        n_held_out = np.maximum(np.rint(self.validation_fraction * (stops - starts)).astype(np.int64), self.horizon)
+        return np.where(stops - starts - n_held_out > self.horizon, stops - n_held_out, ends)
 
     def _windows_of(self, rows: Rows, runs: tuple, stop: NDArray | None, first_target: Any) -> Sequences:
         """Windows whose next `horizon` rows lie in the same run, from `first_target` on and before `stop`."""

@@ -42,6 +42,14 @@ def test_large_values_of_the_past_do_not_make_the_rest_look_like_nothing(spoil):
     assert model.score(df[500:]) > clean.score(df[500:]) - 0.15
 
 
+def test_rows_of_the_future_in_the_table_are_not_those_that_are_held_out():
+    df = waves(400)[["load"]]
+    longer = df.reindex(pd.date_range(df.index[0], periods=440, freq="h"))  # the last 40 without a target
+    options = {"early_stopping": True, "validation_fraction": 0.1, **TINY}
+    expected, model = (RNNForecaster("load", 12, **options).fit(data) for data in (df, longer))
+    assert model.history_["train_loss"].tolist() == expected.history_["train_loss"].tolist()
+
+
 def test_an_outlier_in_the_held_out_rows_does_not_decide_the_share_of_the_net():
     df = waves(1_600)[["load"]].abs() ** 1.5
     spoilt = df.copy()
