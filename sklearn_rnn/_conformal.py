@@ -43,7 +43,8 @@ def conformal_factors(ratios: NDArray, levels: Sequence[float], weights: NDArray
 
     Of residuals in units of what they are expected to be (Lei et al. 2018, Distribution-free predictive inference for
     regression), the smallest that a share of at least `level` does not exceed, the coming residual counted as one more,
-    of weight 1 (Barber et al. 2023, Conformal prediction beyond exchangeability).
+    of weight 1 (Barber et al. 2023, Conformal prediction beyond exchangeability). A step with too few residuals for its
+    level takes those of all steps together.
 
     Parameters
     ----------
@@ -57,19 +58,28 @@ def conformal_factors(ratios: NDArray, levels: Sequence[float], weights: NDArray
     ndarray of shape (horizon, n_targets, n_quantiles)
         Negative below the median and positive above it, NaN at the median and where nothing is known.
     """
+    n_windows, horizon, n_targets = ratios.shape[:3]
     factors = np.full(ratios.shape[1:], np.nan)
     for number, level in enumerate(levels):
         if level == 0.5:
             continue
         sign, share = (1, level) if level > 0.5 else (-1, 1 - level)
         residuals = sign * ratios[..., number]
-        order = residuals.argsort(axis=0)  # NaN last
-        residuals = np.take_along_axis(residuals, order, axis=0)
-        covered = np.where(np.isnan(residuals), 0.0, weights[order]).cumsum(axis=0)
-        rank = (covered < share * (covered[-1] + 1) - 1e-9).sum(axis=0)
-        rank = np.minimum(rank, np.maximum((~np.isnan(residuals)).sum(axis=0) - 1, 0))
-        factors[..., number] = sign * np.maximum(np.take_along_axis(residuals, rank[None], axis=0)[0], 0.0)
+        each, is_told = _weighted_quantile(residuals, share, weights)
+        together = residuals.reshape(n_windows * horizon, 1, n_targets)
+        of_all, _ = _weighted_quantile(together, share, np.repeat(weights, horizon))
+        factors[..., number] = sign * np.maximum(np.where(is_told | np.isnan(each), each, of_all), 0.0)
     return factors
+
+
+def _weighted_quantile(residuals: NDArray, share: float, weights: NDArray) -> tuple[NDArray, NDArray]:
+    """The quantile along the first axis, one more residual being above all, and whether there are enough to tell it."""
+    order = residuals.argsort(axis=0)  # NaN last
+    residuals = np.take_along_axis(residuals, order, axis=0)
+    covered = np.where(np.isnan(residuals), 0.0, weights[order]).cumsum(axis=0)
+    needed = share * (covered[-1] + 1) - 1e-9
+    rank = np.minimum((covered < needed).sum(axis=0), np.maximum((~np.isnan(residuals)).sum(axis=0) - 1, 0))
+    return np.take_along_axis(residuals, rank[None], axis=0)[0], covered[-1] >= needed
 
 
 def recency(ages: NDArray) -> NDArray[np.float64]:

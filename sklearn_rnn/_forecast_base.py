@@ -37,9 +37,9 @@ from sklearn_rnn._panel import (
     check_kind,
     check_same_roles,
     check_spacing,
-    check_static,
     sort_rows,
     warn_of_rows_alone,
+    with_static_values,
 )
 from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._prediction import predict_forecasts
@@ -109,7 +109,7 @@ class BaseForecaster(HistoryForecaster):
             self._roles = self._find_roles(frame)
         rows, times, original = self._read(frame, self.dtype, self._frequency.zone if resume else None)
         rows = sort_rows(rows, None if times is None else times.kind)
-        check_static(rows, self._roles)
+        rows = with_static_values(rows, self._roles)
         self._check_length(rows)
         others = {self._roles.time, *self._roles.group, *self._roles.categories}
         numeric = [position for position, name in enumerate(frame.columns) if name not in others]
@@ -215,9 +215,9 @@ class BaseForecaster(HistoryForecaster):
         """
         ends = np.cumsum(rows.sizes())
         starts, stops = ends - rows.sizes(), ends
-        known: NDArray = ~np.isnan(rows.values[:, : len(self._roles.target)]).all(axis=1)
-        if not known[ends - 1].all():
-            last = np.maximum.reduceat(np.where(known, np.arange(len(known)), -1), starts)
+        unknown = np.all(np.isnan(rows.values[:, : len(self._roles.target)]), axis=1)
+        if unknown[ends - 1].any():
+            last = np.maximum.reduceat(np.where(unknown, -1, np.arange(len(unknown))), starts)
             stops = np.maximum(last + 1, starts)
         n_held_out = np.maximum(np.rint(self.validation_fraction * (stops - starts)).astype(np.int64), self.horizon)
         return np.where(stops - starts - n_held_out > self.horizon, stops - n_held_out, ends)

@@ -17,13 +17,13 @@ from sklearn_rnn._panel import (
     check_columns,
     check_kind,
     check_spacing,
-    check_static,
     find_roles,
     frame_of_array,
     read_history,
     sort_rows,
     warn_of_rows_alone,
     with_numbers,
+    with_static_values,
 )
 from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups
 
@@ -93,7 +93,7 @@ class HistoryForecaster(NetEstimator):
         if times is not None or follow:
             rows = sort_rows(joined(history(self._remembered, rows), rows), self._frequency.kind)
         check_spacing(rows, self._frequency)
-        check_static(rows, self._roles)
+        rows = with_static_values(rows, self._roles)
         return rows, np.cumsum(rows.sizes()) - n_new
 
     def _rows_up_to(self, X: Any) -> Rows:

@@ -38,7 +38,8 @@ CALENDAR = {
     "quarter": (lambda dates: dates.quarter - 1, 4),
 }
 
-NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")  # what pandas may find in columns of objects
+# What pandas may find in columns of objects.
+NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean")
 MANY_CATEGORIES = 100
 
 
@@ -189,18 +190,32 @@ def sort_rows(rows: Rows, kind: str | None) -> Rows:
     return rows if order is None else rows.take(order)
 
 
-def check_static(rows: Rows, roles: Roles) -> None:
-    """Raise a ValueError if a static column changes within a group of the sorted rows."""
+def with_static_values(rows: Rows, roles: Roles) -> Rows:
+    """The sorted rows with their group's values of static columns where those are missing, as in rows of `asfreq`.
+
+    Raises
+    ------
+    ValueError
+        If a static column has several values within a group.
+    """
+    values = rows.values
     for name in roles.static:
-        column = rows.values[:, roles.position(name)]
-        changes = (rows.groups[1:] == rows.groups[:-1]) & (column[1:] != column[:-1])
-        changes &= ~(np.isnan(column[1:]) & np.isnan(column[:-1]))
+        position = roles.position(name)
+        column = pd.Series(values[:, position])
+        column = column.where(column >= 0) if name in roles.categories else column  # -1 is none, or none of fit
+        of_group = column.groupby(rows.groups).transform("first")
+        changes = column.notna() & (column != of_group)
         if changes.any():
-            label = rows.labels[rows.groups[int(changes.argmax())]]
+            label = rows.labels[rows.groups[int(changes.to_numpy().argmax())]]
             raise ValueError(
                 f"static column {name!r} changes within group {_readable(label)}, but a static column has one value a "
                 "group. Name it in known= if it is known in advance, else leave it a past covariate."
             )
+        filled = (column.isna() & of_group.notna()).to_numpy()
+        if filled.any():
+            values = values.copy() if values is rows.values else values
+            values[filled, position] = of_group[filled]
+    return rows if values is rows.values else Rows(values, rows.groups, rows.labels, rows.times)
 
 
 def bounds_of_runs(rows: Rows, max_gap: float | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -401,8 +416,6 @@ def _read_column(column: pd.Series, categories: list | None) -> NDArray:
     """The numbers of a column, or the codes of its categories: -1 for one that fit has not seen."""
     if categories is not None:
         return pd.Index(categories, dtype=object).get_indexer(pd.Index(column.astype(object), dtype=object))
-    if column.dtype == object and column.map(lambda value: isinstance(value, bool)).all():
-        column = column.astype(bool)
     if _is_categorical(column):
         raise ValueError(f"Column {column.name!r} is {column.dtype}, but it was numbers in fit. Pass numbers.")
     return column.to_numpy(np.float64, na_value=np.nan)

@@ -64,6 +64,16 @@ def test_few_residuals_give_the_widest_interval_that_they_know(n_windows):
     np.testing.assert_array_equal(factors, [-1, max(ratios.max(), 0)])
 
 
+def test_a_step_with_too_few_residuals_takes_those_of_all_steps():
+    rng = np.random.default_rng(0)
+    few = rng.normal(size=(3, 40, 1, 1)) * np.ones((1, 1, 1, 2))
+    factors = conformal_factors(few, (0.1, 0.9), np.ones(3))
+    together = np.sort(few[..., 0].ravel())
+    rank = int(np.ceil(0.9 * 121)) - 1
+    np.testing.assert_allclose(factors[:, 0, 1], together[rank])
+    np.testing.assert_allclose(factors[:, 0, 0], -np.sort(-few[..., 0].ravel())[rank])
+
+
 def test_no_factor_turns_a_quantile_to_the_other_side_of_the_median():
     factors = conformal_factors(np.full((20, 1, 1, 2), 3.0), (0.1, 0.9), np.ones(20))
     np.testing.assert_array_equal(factors, [[[0, 3]]])

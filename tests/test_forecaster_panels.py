@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 
 from sklearn_rnn import RNNForecaster, load, save
 from sklearn_rnn._frequency import find_frequency
@@ -202,6 +203,22 @@ def test_a_static_column_that_changes_is_refused():
     df = stores().drop(columns="kind")
     with pytest.raises(ValueError, match="'holiday' changes within group 'store 0'"):
         model_of_stores(static="holiday").fit(df)
+
+
+def test_rows_of_asfreq_have_the_static_values_of_their_group():
+    df = stores()[["date", "store", "sales"]].assign(
+        kind=lambda df: df["store"].map(lambda s: f"kind of {s}"), size=1.0
+    )
+    df["open"] = df["sales"] > 0
+    gone = df.drop(df.index[[50, 60, 300]])
+    parts = [part.set_index("date").asfreq("D").assign(store=store) for store, part in gone.groupby("store")]
+    even = pd.concat(parts).reset_index()
+    assert even["kind"].isna().sum() == 3
+    model = model_of_stores(static=["kind", "size"])
+    filled = even.assign(**{name: even.groupby("store")[name].transform("first") for name in ("kind", "size")})
+    expected = clone(model).fit(filled).predict()
+    pd.testing.assert_frame_equal(model.fit(even).predict(), expected)
+    pd.testing.assert_frame_equal(model.predict(even), expected)
 
 
 def test_a_category_that_fit_has_not_seen_counts_as_none():
