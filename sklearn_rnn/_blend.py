@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ PENALTIES = (1e-5, 1e-4, 0.001, 0.01, 0.1, 1.0)  # in units of the mean square o
 USUAL_PENALTY = 0.1  # where nothing is held out to choose by
 RECENT_SEGMENTS = 4
 CLEARLY_BETTER = 0.95  # the error, as a part of the sparse regression's, at which one on all steps is preferred
+FAR_FROM_MEDIAN = 0.1  # of the share of values below a forecast from a half
 LONGEST = 1_024  # steps of a window that the regression reads
 LARGEST = 50_000  # series that it is fitted to, windows times targets
 
@@ -51,13 +53,20 @@ def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset | 
     the horizon is long, or the rows are few, and the net does. Each step of the horizon has its own regression, see
     :func:`ridge_weights`. The shares are those of least squares between 0 and 1 (Breiman 1996, Stacked regressions), or
     halves where no rows are held out: equal shares are hard to beat by any that few rows tell (Timmermann 2006).
+
+    With quantiles they are those of the least absolute error, for a regression forecasts a mean, from which the median
+    of skewed targets is far; without rows held out the net is left alone where that is so.
     """
     if held_out is None:
         each = _solve(_moments(net, train), USUAL_PENALTY, net.segment_size)
     else:
         each = ridge_weights(_moments(net, train), _moments(net, held_out), net.segment_size)
     ridge = net.direct_weight(each.T).to(net.output_scale)
-    net.blend(ridge, torch.full((net.horizon,), 0.5) if held_out is None else share_of_net(net, ridge, held_out))
+    if held_out is not None:
+        best_share = share_of_median if net.n_quantiles else share_of_net
+        net.blend(ridge, best_share(net, ridge, held_out))
+    elif not net.n_quantiles or abs(share_below(net, ridge, train) - 0.5) <= FAR_FROM_MEDIAN:
+        net.blend(ridge, torch.full((net.horizon,), 0.5))
 
 
 def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
@@ -117,12 +126,38 @@ def _solve(moments: Moments, penalty: float, segment_size: int, *, whole: bool =
 def share_of_net(net: ForecastNet, ridge: Tensor, held_out: ForecastDataset) -> Tensor:
     """The net's share (horizon,) in the mixture of both forecasts that has the smallest squared error."""
     sums = torch.zeros(2, net.n_decoded * net.decoded_size, dtype=torch.float64)
-    for inputs, (targets, _) in Batches(held_out, PREDICTION_BATCH):
-        targets = net.usual_targets(inputs[0], inputs[1], targets)
-        linear = net.linear_forecast(ridge, *inputs[:2])  # (batch, horizon * n_targets)
-        towards_net, wanted = net.point_forecast(*inputs) - linear, targets - linear
+    for towards_net, wanted in _directions(net, ridge, held_out):
         products = towards_net * torch.stack([wanted, towards_net]).masked_fill(wanted.isnan(), 0.0)
         sums[:, : net.horizon] += products.unflatten(2, (net.horizon, net.n_targets)).sum(dim=(1, 3)).cpu()
     product, square = sums.unflatten(1, (net.n_decoded, net.decoded_size)).sum(dim=2)
     share = (product / square).nan_to_num(nan=1.0).clamp(0, 1)
     return share.repeat_interleave(net.decoded_size)[: net.horizon]
+
+
+def share_of_median(net: ForecastNet, ridge: Tensor, held_out: ForecastDataset) -> Tensor:
+    """The net's share (horizon,), in twentieths, in the mixture that has the smallest absolute error."""
+    shares = torch.linspace(0, 1, 21, dtype=ridge.dtype, device=ridge.device)
+    errors = torch.zeros(len(shares), net.n_decoded * net.decoded_size, dtype=torch.float64)
+    for towards_net, wanted in _directions(net, ridge, held_out):
+        for i, share in enumerate(shares):
+            error = (wanted - share * towards_net).abs().nan_to_num(nan=0.0)
+            errors[i, : net.horizon] += error.unflatten(1, (net.horizon, net.n_targets)).sum(dim=(0, 2)).cpu()
+    of_segments = errors.unflatten(1, (net.n_decoded, net.decoded_size)).sum(dim=2)
+    best = shares.cpu()[of_segments.flip(0).argmin(dim=0).neg() - 1]  # the largest of equals
+    return best.repeat_interleave(net.decoded_size)[: net.horizon]
+
+
+def share_below(net: ForecastNet, ridge: Tensor, data: ForecastDataset) -> float:
+    """Which share of the values to come lies below the ridge regression's forecast."""
+    n_below = n_known = 0
+    for _, wanted in _directions(net, ridge, data):
+        n_below += int((wanted < 0).sum())
+        n_known += int((~wanted.isnan()).sum())
+    return n_below / n_known if n_known else 0.5
+
+
+def _directions(net: ForecastNet, ridge: Tensor, data: ForecastDataset) -> Iterator[tuple[Tensor, Tensor]]:
+    """From the ridge regression's forecasts to those of the net and to what came, (batch, horizon * n_targets)."""
+    for inputs, (targets, _) in Batches(data, PREDICTION_BATCH):
+        linear = net.linear_forecast(ridge, *inputs[:2])
+        yield net.point_forecast(*inputs) - linear, net.usual_targets(inputs[0], inputs[1], targets) - linear

@@ -158,6 +158,16 @@ def test_its_share_is_that_of_least_squares_by_segment(shared):
         best = np.linalg.lstsq(difference[:, None], (actual - linear)[:, segment].ravel(), rcond=None)[0][0]
         np.testing.assert_allclose(share[segment], np.clip(best, 0, 1), atol=1e-10)
 
+    with torch.no_grad():
+        share = blending.share_of_median(net, ridge, data).numpy()
+    for segment in (slice(0, 3), slice(3, 5)):
+        errors = [
+            np.abs((given * ours + (1 - given) * linear - actual)[:, segment]).sum() for given in np.arange(21) / 20
+        ]
+        np.testing.assert_allclose(share[segment], np.argmin(errors) / 20)
+    below = np.mean(actual[~np.isnan(actual)] < linear[~np.isnan(actual)])
+    assert blending.share_below(net, ridge, data) == pytest.approx(below)
+
     given = torch.tensor([0.25, 0.25, 0.25, 1.0, 1.0], dtype=torch.float64)
     with torch.no_grad():
         net.blend(ridge, given)
@@ -179,6 +189,15 @@ def test_quantiles_keep_their_distance_from_the_median():
         after = net(*inputs)
         torch.testing.assert_close(net.point_forecast(*inputs), 0.25 * before[..., 1] + 0.75 * linear)
     torch.testing.assert_close(after - after[..., 1:2], before - before[..., 1:2])
+
+
+@pytest.mark.parametrize("n_rows", [600, 2_400])
+def test_a_median_of_skewed_targets_is_no_mean(n_rows):
+    values = np.exp(np.random.default_rng(3).normal(0, 1.2, n_rows))
+    df = pd.DataFrame({"y": values}, index=pd.date_range("2020-01-01", periods=n_rows))
+    model = RNNForecaster("y", 3, quantiles=(0.1, 0.9), hidden_size=16, max_epochs=20, random_state=0, device="cpu")
+    backtest = model.fit(df[: 3 * n_rows // 4]).backtest(df[3 * n_rows // 4 :], n_origins=None)
+    assert (backtest["actual"] <= backtest["forecast"]).mean() == pytest.approx(0.5, abs=0.1)
 
 
 # In the forecaster ----------------------------------------------------------------------------------------------------
