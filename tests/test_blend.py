@@ -197,7 +197,7 @@ def test_a_median_of_skewed_targets_is_no_mean(n_rows):
     df = pd.DataFrame({"y": values}, index=pd.date_range("2020-01-01", periods=n_rows))
     model = RNNForecaster("y", 3, quantiles=(0.1, 0.9), hidden_size=16, max_epochs=20, random_state=0, device="cpu")
     backtest = model.fit(df[: 3 * n_rows // 4]).backtest(df[3 * n_rows // 4 :], n_origins=None)
-    assert (backtest["actual"] <= backtest["forecast"]).mean() == pytest.approx(0.5, abs=0.1)
+    assert 0.4 < (backtest["actual"] <= backtest["forecast"]).mean() < 0.65  # 0.73 lie below the mean
 
 
 # In the forecaster ----------------------------------------------------------------------------------------------------
