@@ -62,6 +62,7 @@ LARGEST_VALIDATION = 8_192  # windows
 class BaseForecaster(HistoryForecaster):
     """The mechanics of :class:`~sklearn_rnn.RNNForecaster`, whose parameters it reads."""
 
+    _shortest_window: int
     _of_the_net = (*HistoryForecaster._of_the_net, "n_steps", "normalize", "segment_size", "shared", "loss")
     _updates = 640
     _epochs = (4, 100)
@@ -171,6 +172,7 @@ class BaseForecaster(HistoryForecaster):
         self._scales_of_fit = list(zip(rows.labels, changes.tolist(), strict=True))
         cuts = self._cuts(rows)
         train, valid, stop_early = self._split(rows, runs, cuts)
+        self._shortest_window = int(train.lengths.min())
         stops = ends if valid is None else cuts  # of each group's rows to train on
         within = deviations_of_groups(rows.values[:, : len(self._roles.target)], ends - rows.sizes(), stops)
         self._deviations_of_fit = list(zip(rows.labels, within[0].tolist(), strict=True))

@@ -13,7 +13,7 @@ from sklearn_rnn._errors import warn
 from sklearn_rnn._forecast_base import BaseForecaster
 from sklearn_rnn._forecast_data import values_after
 from sklearn_rnn._frequency import find_frequency
-from sklearn_rnn._panel import bounds_of_runs, read_history, sort_rows
+from sklearn_rnn._panel import bounds_of_runs, read_history, sort_rows, with_missing_rows
 from sklearn_rnn._rows import Rows, spacings
 from sklearn_rnn.sequences import Sequences
 
@@ -26,6 +26,27 @@ class NoOriginError(ValueError):
 
 class OriginForecaster(BaseForecaster):
     """What `predict`, `score` and `backtest` of :class:`~sklearn_rnn.RNNForecaster` share."""
+
+    def _bridged(self, history: Rows) -> Rows:
+        """The rows with rows of NaN in the gaps that leave a group's last window shorter than any of training.
+
+        A net that has learned from whole windows makes nothing of a few rows.
+        """
+        starts, stops = bounds_of_runs(history, self._frequency.max_gap)
+        is_last = np.append(np.diff(history.groups[starts]) != 0, True)
+        is_short = (stops - starts)[is_last] < self._shortest_window  # (n_groups,)
+        follows = np.append(False, ~is_last[:-1])  # another run of its group
+        gaps = starts[follows & is_short[history.groups[starts]]]
+        return with_missing_rows(history, gaps, self._roles, self._frequency, self.n_steps_) if len(gaps) else history
+
+    def _warn_of_short_windows(self, windows: Sequences) -> None:
+        short = windows.lengths < self._shortest_window
+        if short.any():
+            warn(
+                f"{short.sum()} of {len(windows)} series have fewer rows to forecast from than any window of training "
+                f"had: {windows.lengths.min()} instead of {self._shortest_window}. The net has not learned such "
+                "forecasts, look at them. Pass more rows of these series without gaps, or fit with a smaller n_steps.",
+            )
 
     def _last_windows(self, history: Rows, both: Rows) -> Sequences:
         """The window that ends at each group's last row, found in the rows with `horizon` coming ones a group."""

@@ -252,13 +252,43 @@ def rows_after(rows: Rows, horizon: int, roles: Roles, frequency: Frequency, fut
         )
     elif future is not None:
         raise ValueError("future is given, but the model has no known covariates. Leave future out, or name known=.")
-    if roles.calendar:
-        assert times is not None
-        dates = pd.DatetimeIndex(frequency.as_index(times)) if frequency.period is None else None
-        stamps = Times(times, "", dates if dates is not None else pd.DatetimeIndex(times))
-        calendar = slice(roles.known_columns.stop - 2 * len(roles.calendar), roles.known_columns.stop)
-        values[:, calendar] = calendar_features(stamps, roles.calendar)
+    _put_calendar(values, times, roles, frequency)
     return Rows(values, groups, rows.labels, times)
+
+
+def with_missing_rows(rows: Rows, gaps: NDArray, roles: Roles, frequency: Frequency, most: int) -> Rows:
+    """The sorted rows with those that lack before the rows `gaps`, at most so many each, as `asfreq` would add them."""
+    assert rows.times is not None
+    places, times = [], []
+    for gap in gaps:
+        coming = frequency.after(rows.times[gap - 1 : gap], most + 1)[0]
+        found = np.flatnonzero(np.isclose(frequency.keys(coming), frequency.keys(rows.times[gap : gap + 1]), 0, 1e-6))
+        if len(found):
+            places.append(np.full(found[0], gap))
+            times.append(coming[: found[0]])
+    if not places:
+        return rows
+    place, time = np.concatenate(places), np.concatenate(times)
+    values = np.full((len(place), roles.n_columns), np.nan, dtype=rows.values.dtype)
+    values[:, roles.known_columns.stop :] = rows.values[place, roles.known_columns.stop :]  # static
+    _put_calendar(values, time, roles, frequency)
+    return Rows(
+        np.insert(rows.values, place, values, axis=0),
+        np.insert(rows.groups, place, rows.groups[place]),
+        rows.labels,
+        np.insert(rows.times, place, time),
+    )
+
+
+def _put_calendar(values: NDArray, times: NDArray | None, roles: Roles, frequency: Frequency) -> None:
+    """Write the features of the times into their columns."""
+    if not roles.calendar:
+        return
+    assert times is not None
+    dates = pd.DatetimeIndex(frequency.as_index(times)) if frequency.period is None else None
+    stamps = Times(times, "", dates if dates is not None else pd.DatetimeIndex(times))
+    calendar = slice(roles.known_columns.stop - 2 * len(roles.calendar), roles.known_columns.stop)
+    values[:, calendar] = calendar_features(stamps, roles.calendar)
 
 
 def _known_values(

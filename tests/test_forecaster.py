@@ -376,12 +376,30 @@ def test_no_window_crosses_a_gap():
     df = waves()
     model = RNNForecaster("load", 3, n_steps=48, **TINY).fit(df)
     gap = df.drop(df.index[370])
-    other = gap.copy()
-    other.iloc[:370] += 100
-    pd.testing.assert_frame_equal(model.predict(gap), model.predict(other))
-    assert not model.predict(gap).equals(model.predict(df))
     origins = model.backtest(gap[300:], n_origins=None, stride=1)["origin"].unique()
     assert not {df.index[i] for i in (367, 368, 369)} & set(origins)  # their targets lie across the gap
+
+
+@pytest.mark.parametrize("gone", [slice(370, 371), slice(360, 395), slice(390, 399)], ids=str)
+def test_a_forecast_behind_a_gap_is_that_behind_rows_without_values(gone):
+    df = waves().assign(kind=np.where(np.arange(400) % 24 < 8, "night", "day"))
+    options = {"n_steps": 48, "known": "kind", "calendar": ["hour"], **TINY}
+    model = RNNForecaster("load", 3, **options).fit(df)
+    gap = df.drop(df.index[gone])
+    future = pd.DataFrame({"kind": "day"}, index=pd.date_range(df.index[-1], periods=4, freq="h")[1:])
+    forecast = model.predict(gap, future)
+    pd.testing.assert_frame_equal(forecast, model.predict(gap.asfreq("h"), future), rtol=1e-4)
+    other = gap.copy()
+    other.iloc[: gone.start - 60, :2] += 100  # out of the window
+    pd.testing.assert_frame_equal(forecast, model.predict(other, future))
+
+
+def test_a_forecast_from_fewer_rows_than_were_learned_from_is_pointed_out():
+    model = RNNForecaster("load", 3, n_steps=48, **TINY).fit(waves())
+    with pytest.warns(
+        UserWarning, match="1 of 1 series have fewer rows .* had: 20 instead of 48. The net has not lear"
+    ):
+        model.predict(waves().shift(freq="400D")[:20])
 
 
 # What it refuses ------------------------------------------------------------------------------------------------------
@@ -597,5 +615,6 @@ def test_a_series_without_a_value_to_begin_from_is_not_forecast(normalize):
 def test_the_business_day_after_a_saturday_is_a_monday():
     days = pd.bdate_range("2024-01-01", periods=60)
     model = RNNForecaster("y", 2, hidden_size=4, max_epochs=1).fit(pd.DataFrame({"y": np.arange(60.0)}, index=days))
-    coming = model.predict(pd.DataFrame({"y": [1.0]}, index=[pd.Timestamp("2024-11-09")]))
+    with pytest.warns(UserWarning, match="fewer rows to forecast from"):
+        coming = model.predict(pd.DataFrame({"y": [1.0]}, index=[pd.Timestamp("2024-11-09")]))
     assert coming.index.tolist() == [pd.Timestamp("2024-11-11"), pd.Timestamp("2024-11-12")]

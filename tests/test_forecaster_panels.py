@@ -111,7 +111,8 @@ def test_groups_too_short_to_train_on_are_skipped_and_counted():
     df = stores((200, 5, 3))[["date", "store", "sales"]]
     model = model_of_stores().fit(df)
     assert model.n_skipped_groups_ == 2
-    assert model.predict()["store"].nunique() == 3
+    with pytest.warns(UserWarning, match="2 of 3 series have fewer rows to forecast from"):
+        assert model.predict()["store"].nunique() == 3
     with pytest.raises(ValueError, match="longest group has 5 rows.*at least 6"):
         model_of_stores().fit(df[200:])
 
@@ -183,7 +184,8 @@ def test_a_series_that_stands_still_is_forecast_in_the_unit_of_its_level():
     forecasts = model.predict().set_index("store").loc["store 3"]
     assert (forecasts[["sales_q0.1", "sales", "sales_q0.9"]] - 5).abs().max(axis=None) < 5  # others vary by a tenth
     newcomer = pd.DataFrame({"store": "store 9", "date": [pd.Timestamp("2024-03-01")], "sales": [2.0]})
-    forecasts = model.predict(newcomer)[["sales_q0.1", "sales", "sales_q0.9"]]
+    with pytest.warns(UserWarning, match="fewer rows to forecast from"):
+        forecasts = model.predict(newcomer)[["sales_q0.1", "sales", "sales_q0.9"]]
     assert (forecasts - 2).abs().max(axis=None) < 5
 
 
