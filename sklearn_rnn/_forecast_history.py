@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_rnn._errors import reading
+from sklearn_rnn._errors import reading, warn
 from sklearn_rnn._frequency import Frequency
 from sklearn_rnn._net_estimator import NetEstimator
 from sklearn_rnn._panel import (
@@ -19,6 +19,7 @@ from sklearn_rnn._panel import (
     check_spacing,
     find_roles,
     frame_of_array,
+    of_group,
     read_history,
     sort_rows,
     warn_of_rows_alone,
@@ -26,6 +27,7 @@ from sklearn_rnn._panel import (
     with_static_values,
 )
 from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups
+from sklearn_rnn._times import format_time
 
 
 class HistoryForecaster(NetEstimator):
@@ -78,23 +80,30 @@ class HistoryForecaster(NetEstimator):
             raise ValueError("The data have no rows. Pass at least one.")
         return read_history(frame, self._roles, dtype, row_times=self._has_index, zone=zone)
 
-    def _read_new(
-        self, frame: pd.DataFrame, *, follow: bool, history: Callable[[Rows, Rows], Rows] = earlier_rows
-    ) -> tuple[Rows, NDArray[np.int64]]:
-        """Sorted rows with those of the remembered ones that `history` says, and for each group its first new row.
+    def _read_new(self, frame: pd.DataFrame, *, follow: bool) -> tuple[Rows, NDArray[np.int64]]:
+        """Sorted rows with the remembered ones that are earlier, and for each group its first new row.
 
-        With the earlier ones as history the new rows are the last of each group. Rows without times are taken to follow
-        the remembered ones if `follow`, otherwise to stand for themselves.
+        Rows without times are taken to follow the remembered ones if `follow`, otherwise to stand for themselves.
         """
+        given = self._read_given(frame)
+        rows = self._with_history(given, follow=follow, history=earlier_rows)
+        return rows, np.cumsum(rows.sizes()) - given.sizes()
+
+    def _read_given(self, frame: pd.DataFrame) -> Rows:
+        """The rows of a table, sorted."""
         rows, times, _ = self._read(frame, self._net_dtype, self._frequency.zone)
         check_kind(times, self._frequency, "the data")
-        rows, n_new = sort_rows(rows, self._frequency.kind), rows.sizes()
+        rows = sort_rows(rows, self._frequency.kind)
         warn_of_rows_alone(rows, self._frequency)
-        if times is not None or follow:
+        return rows
+
+    def _with_history(self, given: Rows, *, follow: bool, history: Callable[[Rows, Rows], Rows]) -> Rows:
+        """Sorted rows with those of the remembered ones that `history` says; without times, only if they `follow`."""
+        rows = given
+        if rows.times is not None or follow:
             rows = sort_rows(joined(history(self._remembered, rows), rows), self._frequency.kind)
         check_spacing(rows, self._frequency)
-        rows = with_static_values(rows, self._roles)
-        return rows, np.cumsum(rows.sizes()) - n_new
+        return with_static_values(rows, self._roles)
 
     def _rows_up_to(self, X: Any) -> Rows:
         """The sorted rows that a forecast follows: those remembered, or X with those before it."""
@@ -112,6 +121,22 @@ class HistoryForecaster(NetEstimator):
         self._last_values, self._last_groups, self._last_times = last.values, last.groups, last.times
         self._last_labels = last.labels
 
+    def _warn_of_old_rows(self, given: Rows) -> None:
+        """Tell of groups of which no row is kept, for what is remembered of them is newer."""
+        if given.times is None or self._last_times is None:
+            return
+        oldest = dict(zip(self._last_labels, _first_times(self._remembered), strict=True))
+        newest = given.times[np.cumsum(given.sizes()) - 1]
+        too_old = [code for code, label in enumerate(given.labels) if newest[code] < oldest[label]]
+        if too_old:
+            code = too_old[0]
+            of = of_group(given, int(np.cumsum(given.sizes())[code]) - 1)
+            times = (format_time(time, self._frequency.kind) for time in (newest[code], oldest[given.labels[code]]))
+            warn(
+                f"None of the rows{of} is kept: the newest is of {next(times)}, the oldest that is remembered of "
+                f"{next(times)}. If they are new, go on with the times or numbers of the earlier rows.",
+            )
+
     def _append(self, rows: Rows) -> None:
         """Remember sorted rows beside those of the groups that they do not have."""
         present = set(rows.labels)
@@ -122,3 +147,9 @@ class HistoryForecaster(NetEstimator):
         groups = np.array([codes[code] for code in kept.groups], dtype=np.int64)
         both = joined(Rows(kept.values, groups, labels, kept.times), Rows(rows.values, rows.groups, labels, rows.times))
         self._remember(sort_rows(both, self._frequency.kind))
+
+
+def _first_times(rows: Rows) -> NDArray:
+    """The first time of each group of sorted rows."""
+    assert rows.times is not None
+    return rows.times[np.cumsum(rows.sizes()) - rows.sizes()]

@@ -376,7 +376,7 @@ def check_spacing(rows: Rows, frequency: Frequency) -> None:
         first = int(closer.argmax())
         earlier, later = (format_time(time, frequency.kind) for time in rows.times[first : first + 2])
         raise ValueError(
-            f"The rows at {earlier} and {later}{_of_group(rows, first)} are closer to each other than those of fit. "
+            f"The rows at {earlier} and {later}{of_group(rows, first)} are closer to each other than those of fit. "
             f"Resample them to a spacing of {frequency.readable_step}, for example with df.resample, or fit again."
         )
 
@@ -392,13 +392,13 @@ def warn_of_rows_alone(rows: Rows, frequency: Frequency) -> None:
     if alone.any():
         first = int(np.flatnonzero(alone[rows.groups])[0])
         warn(
-            f"No two rows{_of_group(rows, first)} are {frequency.readable_step} apart, the spacing of fit, so that "
+            f"No two rows{of_group(rows, first)} are {frequency.readable_step} apart, the spacing of fit, so that "
             f"each stands alone between gaps{f', as in {alone.sum()} groups in all' if alone.sum() > 1 else ''}. "
             "Resample them to that spacing, for example with df.resample, or fit again.",
         )
 
 
-def _of_group(rows: Rows, row: int) -> str:
+def of_group(rows: Rows, row: int) -> str:
     label = rows.labels[rows.groups[row]]
     return f" of group {_readable(label)}" if label else ""
 

@@ -334,9 +334,10 @@ class RNNForecaster(OriginForecaster):
             If columns are absent, times are of another kind than in `fit`, or `future` lacks a row or a value.
         """
         self._check_is_as_fitted()
-        history = last_rows_of_groups(self._rows_up_to(X), None, max(self.n_steps_, self.season_))
+        history = self._bridged(last_rows_of_groups(self._rows_up_to(X), None, max(self.n_steps_, self.season_)))
         coming = rows_after(history, self.horizon, self._roles, self._frequency, future)
         windows = self._last_windows(history, sort_rows(joined(history, coming), self._frequency.kind))
+        self._warn_of_short_windows(windows)
         forecasts = self._forecast(windows)
         self._warn_of_unknown(forecasts)
         if self._has_index:
@@ -351,7 +352,9 @@ class RNNForecaster(OriginForecaster):
         ----------
         X : DataFrame or array-like of shape (n_rows, n_columns)
             Rows that follow those of `fit` or of the last update, or rows of new groups. Late rows find their place by
-            their times, and rows at times that are remembered replace them.
+            their times, and rows at times that are remembered replace them. Those that are older than what is
+            remembered, the last `n_steps_` rows or a season of each group, change nothing; where all of a group are, a
+            warning says so.
 
         Returns
         -------
@@ -363,8 +366,9 @@ class RNNForecaster(OriginForecaster):
             If columns are absent, or times are of another kind or closer than in `fit`. The history is then as it was.
         """
         self._check_is_as_fitted()
-        rows, _ = self._read_new(self._as_frame(X, reset=False), follow=True, history=other_rows)
-        self._append(rows)
+        given = self._read_given(self._as_frame(X, reset=False))
+        self._append(self._with_history(given, follow=True, history=other_rows))
+        self._warn_of_old_rows(given)
         return self
 
     def score(self, X: pd.DataFrame | ArrayLike, y: None = None) -> float:

@@ -512,6 +512,16 @@ def test_a_warm_start_goes_on_with_the_same_net(change):
         model.set_params(**change).fit(waves())
 
 
+def test_rows_older_than_what_is_remembered_are_told_of():
+    sales = pd.DataFrame({"y": np.tile(np.arange(7.0), 60)})
+    model = RNNForecaster("y", 7, n_steps=14, **TINY).fit(sales[:400])
+    before = model.predict()
+    with pytest.warns(UserWarning, match="None of the rows is kept: the newest is of 6, the oldest .* of 386"):
+        model.update(sales[400:407].reset_index(drop=True))  # numbered from 0 anew
+    pd.testing.assert_frame_equal(model.predict(), before)
+    assert model.update(sales[400:407]).predict().index[0] == 407
+
+
 def test_a_late_row_finds_its_place_in_the_history():
     df = waves()
     model = RNNForecaster("load", 3, **TINY).fit(df.drop(index=df.index[390]))
