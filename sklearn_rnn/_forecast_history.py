@@ -115,9 +115,13 @@ class HistoryForecaster(NetEstimator):
     def _remembered(self) -> Rows:
         return Rows(self._last_values, self._last_groups, self._last_labels, self._last_times)
 
-    def _remember(self, rows: Rows) -> None:
-        """Keep the last rows of each group of the sorted rows, as plain arrays."""
-        last = last_rows_of_groups(rows, None, max(self.n_steps_, self.season_))
+    def _remember(self, rows: Rows, resume: bool = False) -> None:
+        """Keep the last rows of each group of the sorted rows, those remembered before them, to `resume`."""
+        n_rows = max(self.n_steps_, self.season_)
+        last = last_rows_of_groups(rows, None, n_rows)
+        if resume:
+            behind = self._with_history(last, follow=False, history=earlier_rows)
+            last = last_rows_of_groups(behind, None, n_rows)
         self._last_values, self._last_groups, self._last_times = last.values, last.groups, last.times
         self._last_labels = last.labels
 

@@ -333,7 +333,10 @@ def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequen
     codes = np.array([code_of.get(label, -1) for label in expected.labels])[expected.groups]
     if (codes < 0).any():
         label = expected.labels[expected.groups[int((codes < 0).argmax())]]
-        raise ValueError(f"future has no rows of group {_readable(label)}. Pass {horizon} rows of each group.")
+        raise ValueError(
+            f"future has no rows of group {_readable(label)}. Pass {horizon} rows of each group; or, to forecast some "
+            "groups alone, pass their recent rows as X, too."
+        )
     if expected.times is None or given.times is None:
         step_given, step_expected = _count_in_group(given.groups), _count_in_group(expected.groups)
     else:

@@ -301,7 +301,7 @@ class RNNForecaster(OriginForecaster):
             frame = self._as_frame(X, reset=True)
             resume = self.warm_start and self.__sklearn_is_fitted__()
             rows = self._start_fit(frame, resume)
-            self._remember(rows)
+            self._remember(rows, resume)
             self._train(rows, resume, task)
             task.end()
         return self

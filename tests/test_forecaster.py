@@ -522,6 +522,12 @@ def test_rows_older_than_what_is_remembered_are_told_of():
     assert model.update(sales[400:407]).predict().index[0] == 407
 
 
+def test_a_warm_start_on_new_rows_remembers_those_before_them():
+    df = waves()
+    model = RNNForecaster("load", 3, n_steps=48, warm_start=True, **TINY).fit(df[:380]).fit(df[380:])
+    pd.testing.assert_frame_equal(model.predict(), model.predict(df))
+
+
 def test_a_late_row_finds_its_place_in_the_history():
     df = waves()
     model = RNNForecaster("load", 3, **TINY).fit(df.drop(index=df.index[390]))
