@@ -129,17 +129,17 @@ class HistoryForecaster(NetEstimator):
         """Tell of groups of which no row is kept, for what is remembered of them is newer."""
         if given.times is None or self._last_times is None:
             return
-        oldest = dict(zip(self._last_labels, _first_times(self._remembered), strict=True))
-        newest = given.times[np.cumsum(given.sizes()) - 1]
-        too_old = [code for code, label in enumerate(given.labels) if newest[code] < oldest[label]]
-        if too_old:
-            code = too_old[0]
-            of = of_group(given, int(np.cumsum(given.sizes())[code]) - 1)
-            times = (format_time(time, self._frequency.kind) for time in (newest[code], oldest[given.labels[code]]))
-            warn(
-                f"None of the rows{of} is kept: the newest is of {next(times)}, the oldest that is remembered of "
-                f"{next(times)}. If they are new, go on with the times or numbers of the earlier rows.",
-            )
+        first_rows = np.unique(self._last_groups, return_index=True)[1]
+        oldest = dict(zip(self._last_labels, self._last_times[first_rows], strict=True))
+        for last in np.cumsum(given.sizes()) - 1:
+            kept = oldest[given.labels[given.groups[last]]]
+            if given.times[last] < kept:
+                newest, first = (format_time(time, self._frequency.kind) for time in (given.times[last], kept))
+                warn(
+                    f"None of the rows{of_group(given, last)} is kept: the newest is of {newest}, the oldest that is "
+                    f"remembered of {first}. If they are new, go on with the times or numbers of the earlier rows.",
+                )
+                return
 
     def _append(self, rows: Rows) -> None:
         """Remember sorted rows beside those of the groups that they do not have."""
@@ -151,9 +151,3 @@ class HistoryForecaster(NetEstimator):
         groups = np.array([codes[code] for code in kept.groups], dtype=np.int64)
         both = joined(Rows(kept.values, groups, labels, kept.times), Rows(rows.values, rows.groups, labels, rows.times))
         self._remember(sort_rows(both, self._frequency.kind))
-
-
-def _first_times(rows: Rows) -> NDArray:
-    """The first time of each group of sorted rows."""
-    assert rows.times is not None
-    return rows.times[np.cumsum(rows.sizes()) - rows.sizes()]

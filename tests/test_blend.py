@@ -179,6 +179,20 @@ def test_its_share_is_that_of_least_squares_by_segment(shared):
     np.testing.assert_allclose(net(*inputs).view(again.shape).detach(), again, atol=1e-10)
 
 
+def test_windows_and_targets_out_of_reach_take_no_part():
+    net, generator = make_net(), torch.Generator().manual_seed(0)
+    values = torch.randn(5, N_STEPS, 2, dtype=torch.float64, generator=generator)
+    targets = torch.randn(5, HORIZON * 2, dtype=torch.float64, generator=generator)
+    lengths = torch.tensor([N_STEPS, N_STEPS, N_STEPS - 2, N_STEPS, N_STEPS])
+    values[2, -2:] = 1e6  # padding
+    values[3, 1, 0] = 1e6  # of the first target
+    targets[4, 1] = 1e6  # of the second target, one step ahead
+    expected = targets.clone().unflatten(1, (HORIZON, 2))
+    expected[3, :, 0] = torch.nan
+    expected[4, 0, 1] = torch.nan
+    torch.testing.assert_close(net.usual_targets(values, lengths, targets), expected.flatten(1), equal_nan=True)
+
+
 def test_quantiles_keep_their_distance_from_the_median():
     net, values = make_net(n_quantiles=3, median=1), series()
     inputs, _ = make_data(net, values).batch(slice(20))

@@ -215,10 +215,11 @@ class ForecastNet(nn.Module):
 
         They would decide a squared error alone.
         """
-        distances, present = self._distances(values, lengths)
-        reach = self._reach(distances, present, learning=True)
+        distances = self._distances(values, lengths)
+        reach = self._reach(distances, lengths, learning=True)
         following = targets.unflatten(1, (self.horizon, self.n_targets))
-        unusual = (following.abs() > reach) | (distances.abs() > reach).any(dim=1, keepdim=True)
+        far = _present(distances, lengths) & (distances.abs() > reach)
+        unusual = (following.abs() > reach) | far.any(dim=1, keepdim=True)
         return following.masked_fill(unusual, torch.nan).flatten(1)
 
     def direct_weight(self, each: Tensor) -> Tensor:
@@ -294,18 +295,17 @@ class ForecastNet(nn.Module):
         return torch.where(level == 0, self.output_scale, relative)
 
     def _normalise(self, values: Tensor, lengths: Tensor | None) -> Tensor:
-        """The targets of windows less their level over their unit, (batch, steps, n_targets), none out of reach."""
-        distances, present = self._distances(values, lengths)
-        reach = self._reach(distances, present, learning=self.training)
+        """The distances of targets from the level of their windows, (batch, steps, n_targets), none out of reach."""
+        distances = self._distances(values, lengths)
+        reach = self._reach(distances, lengths, learning=self.training)
         return distances.clamp(-reach, reach)
 
-    def _distances(self, values: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The targets of windows from their level, in their unit, and where there are any."""
+    def _distances(self, values: Tensor, lengths: Tensor | None) -> Tensor:
+        """The targets of windows less their level over their unit, (batch, steps, n_targets)."""
         level, unit = self.units(values, lengths)
-        targets = values[:, :, : self.n_targets]
-        return (targets - level) / unit, _present(targets, lengths)
+        return (values[:, :, : self.n_targets] - level) / unit
 
-    def _reach(self, distances: Tensor, present: Tensor, *, learning: bool) -> Tensor:
+    def _reach(self, distances: Tensor, lengths: Tensor | None, *, learning: bool) -> Tensor:
         """How far from its level the values of a window count, (batch, 1, n_targets).
 
         It grows with what they usually are, so that a series that is larger than those of training keeps its shape,
@@ -313,6 +313,7 @@ class ForecastNet(nn.Module):
         """
         if learning and self.is_of_one_size:
             return distances.new_full((1, 1, self.n_targets), FARTHEST)
+        present = _present(distances, lengths)
         roots = torch.where(present, distances.abs().sqrt().sqrt(), 0.0).sum(dim=1, keepdim=True)
         usual = (roots / present.sum(dim=1, keepdim=True).clamp(min=1)).square().square()
         return FARTHEST * usual.clamp(min=1.0)
