@@ -241,6 +241,8 @@ class BaseForecaster(HistoryForecaster):
         used[rows.groups[windows.starts]] = True
         self.n_skipped_groups_ = int((~used).sum())
         if len(windows) == 0:
+            if np.isnan(rows.values[:, : len(self._roles.target)]).all():
+                raise ValueError("The target has no value in any row. Pass rows that have one.")
             raise ValueError(
                 f"There is no window to train on: between gaps there are never {self.horizon + 1} rows, of which the "
                 "later ones have a target. Fill gaps by rows of NaN, for example with df.asfreq, or lower horizon."

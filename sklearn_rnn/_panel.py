@@ -40,6 +40,7 @@ CALENDAR = {
 
 # What pandas may find in columns of objects.
 NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean")
+SOME_GROUPS = "To forecast some groups alone, such as those that have not ended, pass their recent rows as X, too."
 MANY_CATEGORIES = 100
 
 
@@ -85,7 +86,9 @@ class Roles:
 
 def frame_of_array(X: Any) -> pd.DataFrame:
     """Numbers of shape (n_rows,) or (n_rows, n_columns) as a DataFrame."""
-    X = np.asarray(plain_data(X, "X"))
+    what, X = X, np.asarray(plain_data(X, "X"))
+    if X.ndim == 0:
+        raise TypeError(f"X is {what!r:.100}, but must be a table: a DataFrame or a 2-D array.")
     if X.ndim not in (1, 2):
         raise ValueError(f"X has {X.ndim} dimensions, but must be a table: a DataFrame or a 2-D array.")
     return pd.DataFrame(X)
@@ -334,8 +337,7 @@ def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequen
     if (codes < 0).any():
         label = expected.labels[expected.groups[int((codes < 0).argmax())]]
         raise ValueError(
-            f"future has no rows of group {_readable(label)}. Pass {horizon} rows of each group; or, to forecast some "
-            "groups alone, pass their recent rows as X, too."
+            f"future has no rows of group {_readable(label)}. Pass {horizon} rows of each group. {SOME_GROUPS}"
         )
     if expected.times is None or given.times is None:
         step_given, step_expected = _count_in_group(given.groups), _count_in_group(expected.groups)
@@ -352,8 +354,8 @@ def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequen
             what = f"fewer than the {horizon} rows that are needed"
         else:
             what = f"no row at {format_time(expected.times[first], frequency.kind)}, which follows the history"
-        where = f" for group {_readable(label)}" if label else ""
-        raise ValueError(f"future has {what}{where}. Pass the {horizon} rows after the history's last one.")
+        where, hint = (f" for group {_readable(label)}", f" {SOME_GROUPS}") if label else ("", "")
+        raise ValueError(f"future has {what}{where}. Pass the {horizon} rows after the history's last one.{hint}")
     return rows
 
 

@@ -368,7 +368,7 @@ def test_missing_values_are_learned_from_and_forecast_from():
 
 def test_a_series_that_is_missing_everywhere_is_an_error():
     df = waves().assign(load=np.nan)
-    with pytest.raises(ValueError, match="no window to train on"):
+    with pytest.raises(ValueError, match="target has no value in any row"):
         RNNForecaster("load", 6, **TINY).fit(df)
 
 

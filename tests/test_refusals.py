@@ -146,6 +146,8 @@ REFUSED = {
         lambda: RNNRegressor(**TINY).fit(CATEGORIES, Y, X_val=CATEGORIES[:0], y_val=[]),
         "X_val is empty",
     ),
+    "a text as a table": (lambda: forecaster().predict("abc"), "X is 'abc', but must be a table"),
+    "no value of the target": (lambda: forecaster(TABLE.assign(load=np.nan)), "target has no value in any row"),
     "no target": (lambda: forecaster(target=[]), "target names no column. Name the column"),
     "counts that are all zero": (lambda: regressor(np.zeros(24), loss="poisson"), "learns a rate, but y is 0 in all"),
     "a class to search over": (lambda: search_space(RNNRegressor), "the class RNNRegressor. Pass an instance: RNNRegr"),
