@@ -122,7 +122,8 @@ n_iter_no_change : int, default=10
         the last ones: less noise from the last batches. It is the mean that early stopping judges (Shamir and Zhang
         2013).
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights and scaling of the last fit.
+        Whether `fit` goes on from the weights and scaling of the last fit. What the net and its loss were made by
+        cannot change then, how it is trained can: its optimizer, learning rate or dropout.
     callbacks : list of skorch callbacks or None, default=None
         Called during training, as skorch documents them. scikit-learn's own ones (from its version 1.9 on) are set with
         `set_callbacks`; each epoch is a task to them.
