@@ -135,7 +135,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             "best_epoch_": len(before) + best_epoch,
             "n_iter_": len(history),
             "device_": device,
-            "_made_by": {name: copy.deepcopy(getattr(self, name)) for name in self._of_the_net},
+            "_made_by": {name: _plain(getattr(self, name)) for name in self._of_the_net},
         }
 
     @property
@@ -174,6 +174,11 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         if net is not None:
             state["_frozen_net"] = freeze_net(net)
         return state
+
+
+def _plain(parameter: Any) -> Any:
+    """A copy, of lists instead of arrays, which any file can hold."""
+    return parameter.tolist() if hasattr(parameter, "tolist") else copy.deepcopy(parameter)
 
 
 def _are_equal(a: Any, b: Any) -> bool:

@@ -502,3 +502,13 @@ def test_without_skops_the_extra_is_named(file, monkeypatch):
     for call in (lambda: save(rnn(), file), lambda: load(file)):
         with pytest.raises(ImportError, match=r'pip install "sklearn-rnn\[safe\]"'):
             call()
+
+
+def test_a_parameter_that_a_file_cannot_hold_can_be_set_to_another_form(tmp_path):
+    pytest.importorskip("skops", reason='the extra "safe" is not installed')
+    X = np.random.default_rng(0).integers(0, 3, size=(20, 4, 2)).astype(float)
+    model = RNNRegressor(**TINY, categorical_features=pd.Index([1])).fit(X, X[:, -1, 0])
+    with pytest.raises(ValueError, match="categorical_features"):
+        save(model, tmp_path / "model.skops")
+    save(model.set_params(categorical_features=[1]), tmp_path / "model.skops")
+    load(tmp_path / "model.skops").set_params(warm_start=True).fit(X, X[:, -1, 0])
