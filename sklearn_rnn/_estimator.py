@@ -394,7 +394,8 @@ class RecurrentEstimator(NetEstimator):
 
     def _check_X_val(self, X_val: Any, X: Any, sequences: Sequences) -> Sequences:
         X_val = plain_data(X_val, "X_val")
-        if hasattr(X_val, "columns") and not is_table(X):
+        is_rows = isinstance(X, Sequences) and isinstance(X_val, np.ndarray) and X_val.ndim == 2
+        if is_rows or (hasattr(X_val, "columns") and not is_table(X)):
             raise ValueError(
                 f"X_val is a table, but X is {type(X).__name__}. Pass both in one form; behind SlidingWindow in a "
                 "Pipeline, make Pipeline(..., transform_input=['X_val']) with metadata routing, or pass windows."
@@ -405,6 +406,12 @@ class RecurrentEstimator(NetEstimator):
         if held_out.n_channels != sequences.n_channels:
             raise ValueError(
                 f"X_val has {held_out.n_channels} channels, but X has {sequences.n_channels}. Pass the same channels."
+            )
+        names, of_X = held_out.channel_names, sequences.channel_names
+        if names is not None and of_X is not None and names != of_X:
+            raise ValueError(
+                f"X_val has the channels {', '.join(names)}, but X has {', '.join(of_X)}. Pass the same columns in the "
+                "same order."
             )
         check_usable(held_out, "X_val")
         return held_out

@@ -300,9 +300,10 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         mean, scale = units(targets, weights)
         if self.loss == "poisson":
             if not mean.all():
+                which = f" in column {int((mean == 0).argmax())}" if len(mean) > 1 else ""
                 raise ValueError(
-                    "loss='poisson' learns a rate, but y is 0 in all samples to train on. Pass some that are not, or "
-                    "choose another loss."
+                    f"loss='poisson' learns a rate, but y is 0 in all samples to train on{which}. Pass some that are "
+                    "not, or choose another loss."
                 )
             mean, scale = np.zeros_like(mean), mean
         check_units(mean, scale, "y")
@@ -320,8 +321,12 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         constant = is_scale_of_constant_target(mean, scale)
         if constant.any():
             config = self._output_config(sequences, targets, weights)
-            for buffer, name in ((module.output_mean, "output_mean"), (module.output_scale, "output_scale")):
-                buffer[constant] = torch.tensor(config[name], dtype=buffer.dtype)[constant]
+            new_mean, new_scale = np.array(config["output_mean"]), np.array(config["output_scale"])
+            differs = is_scale_of_constant_target(new_mean, new_scale) & (np.abs(new_mean - mean) > scale)
+            new_scale = np.where(differs, np.abs(new_mean - mean) / 2, new_scale)  # the deviation of two values
+            new_mean = np.where(differs, (new_mean + mean) / 2, new_mean)
+            module.output_mean.copy_(torch.from_numpy(np.where(constant, new_mean, mean)))
+            module.output_scale.copy_(torch.from_numpy(np.where(constant, new_scale, scale)))
 
     def _in_net_units(self, values: NDArray[np.float64], module: RecurrentNet) -> NDArray[np.float64]:
         mean, scale = _output_units(module)

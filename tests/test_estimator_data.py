@@ -136,6 +136,26 @@ def test_a_first_batch_of_one_target_does_not_fix_its_scale(options):
     assert model.score(X, y) > 0.9
 
 
+def test_samples_can_come_one_by_one():
+    X = np.random.default_rng(0).normal(size=(600, 3))
+    y = 2 * X[:, -1] + X[:, 0] + 5
+    model = RNNRegressor(**TINY)
+    for i in range(500):
+        model.partial_fit(X[i : i + 1], y[i : i + 1])
+    assert model.score(X[500:], y[500:]) > 0.5  # with the scale of a single sample it learns nothing
+
+
+def test_validation_data_of_other_channels_or_rows_are_refused():
+    rng = np.random.default_rng(0)
+    frames = [pd.DataFrame(rng.normal(size=(6, 2)), columns=["a", "b"]) for _ in range(20)]
+    with pytest.raises(ValueError, match="X_val has the channels b, a, but X has a, b"):
+        RNNRegressor(**TINY).fit(frames, np.arange(20), X_val=[f[["b", "a"]] for f in frames[:5]], y_val=np.arange(5))
+    rows = rng.normal(size=(60, 1))
+    windows = SlidingWindow(6).fit_transform(rows)
+    with pytest.raises(ValueError, match="X_val is a table, but X is Sequences"):
+        RNNRegressor(**TINY).fit(windows, rows[:, 0], X_val=rows[:20], y_val=rows[:20, 0])
+
+
 def test_a_column_of_targets_keeps_the_scale_it_has():
     X = np.random.default_rng(0).normal(size=(80, 6))
     first, second = X[:40, -2:].copy(), 5 * X[40:, -2:]
