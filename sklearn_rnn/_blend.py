@@ -150,7 +150,8 @@ def share_of_median(net: ForecastNet, ridge: Tensor, held_out: ForecastDataset) 
 def share_below(net: ForecastNet, ridge: Tensor, data: ForecastDataset) -> float:
     """Which share of the values to come lies below the ridge regression's forecast."""
     n_below = n_known = 0
-    for _, wanted in _directions(net, ridge, data):
+    for inputs, (targets, _) in Batches(data, PREDICTION_BATCH):
+        wanted = _from_linear(net, ridge, inputs, targets)[1]
         n_below += int((wanted < 0).sum())
         n_known += int((~wanted.isnan()).sum())
     return n_below / n_known if n_known else 0.5
@@ -159,5 +160,11 @@ def share_below(net: ForecastNet, ridge: Tensor, data: ForecastDataset) -> float
 def _directions(net: ForecastNet, ridge: Tensor, data: ForecastDataset) -> Iterator[tuple[Tensor, Tensor]]:
     """From the ridge regression's forecasts to those of the net and to what came, (batch, horizon * n_targets)."""
     for inputs, (targets, _) in Batches(data, PREDICTION_BATCH):
-        linear = net.linear_forecast(ridge, *inputs[:2])
-        yield net.point_forecast(*inputs) - linear, net.usual_targets(inputs[0], inputs[1], targets) - linear
+        linear, wanted = _from_linear(net, ridge, inputs, targets)
+        yield net.point_forecast(*inputs) - linear, wanted
+
+
+def _from_linear(net: ForecastNet, ridge: Tensor, inputs: tuple, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The ridge regression's forecasts, and the way from them to what came, (batch, horizon * n_targets)."""
+    linear = net.linear_forecast(ridge, *inputs[:2])
+    return linear, net.usual_targets(inputs[0], inputs[1], targets) - linear

@@ -65,10 +65,12 @@ def conformal_factors(ratios: NDArray, levels: Sequence[float], weights: NDArray
             continue
         sign, share = (1, level) if level > 0.5 else (-1, 1 - level)
         residuals = sign * ratios[..., number]
-        each, is_told = _weighted_quantile(residuals, share, weights)
-        together = residuals.reshape(n_windows * horizon, 1, n_targets)
-        of_all, _ = _weighted_quantile(together, share, np.repeat(weights, horizon))
-        factors[..., number] = sign * np.maximum(np.where(is_told | np.isnan(each), each, of_all), 0.0)
+        quantile, is_told = _weighted_quantile(residuals, share, weights)
+        if not is_told.all():
+            together = residuals.reshape(n_windows * horizon, 1, n_targets)
+            of_all, _ = _weighted_quantile(together, share, np.repeat(weights, horizon))
+            quantile = np.where(is_told | np.isnan(quantile), quantile, of_all)
+        factors[..., number] = sign * np.maximum(quantile, 0.0)
     return factors
 
 

@@ -256,7 +256,6 @@ class RecurrentEstimator(NetEstimator):
 
     def _predict_steps(self, X: Any, predict: Callable[[NDArray[np.float64]], NDArray]) -> Any:
         """Predictions from the outputs of each step, in the form of y; for a dense X where its steps stand."""
-        check_is_fitted(self)
         sequences = self._check_X(X, self._net_dtype, reset=False)
         outputs, place = self._outputs_of(sequences), None
         if not (isinstance(X, Sequences) or is_ragged(X)):

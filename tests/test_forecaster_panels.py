@@ -295,6 +295,7 @@ def test_the_order_of_future_rows_does_not_matter():
     ids=str,
 )
 def test_time_zones_of_every_kind_go_on(zone, tmp_path):
+    pytest.importorskip("skops", reason='the extra "safe" is not installed')
     times = pd.date_range("2024-03-28", periods=100, freq="h", tz=zone)  # Berlin changes its clocks within
     model = RNNForecaster("y", 10, **TINY).fit(pd.DataFrame({"y": np.arange(90.0)}, index=times[:90]))
     save(model, tmp_path / "model.skops")
