@@ -46,6 +46,8 @@ FORMS = (
     "of arrays of shape (n_steps, n_channels)."
 )
 
+Samples = tuple[Sequences, Any, NDArray | None]  # with their targets and weights
+
 
 class RecurrentEstimator(NetEstimator):
     """Base of RNNRegressor and RNNClassifier, which say what targets, outputs and losses are."""
@@ -144,15 +146,16 @@ class RecurrentEstimator(NetEstimator):
             targets = self._check_y(y, sequences, reset=not knows_targets)
         weights = check_weights(sample_weight, len(targets), together=True)
         if weights is not None and not weights.all():
-            sequences, targets, weights = _samples(np.flatnonzero(weights), sequences, targets, weights)
+            sequences, targets, weights = chosen_samples(np.flatnonzero(weights), sequences, targets, weights)
         check_segment_size(self.segment_size, sequences)
         held_out = self._check_validation(validation, X, sequences)
+        (sequences, targets, weights), held_out = self._learnable((sequences, targets, weights), held_out, resume)
         seed = self._draw_seed(one_pass)
         stop_early = not one_pass and self._stops_early(summed(len(sequences)), held_out is not None)
         if held_out is None and stop_early:
             train_rows, valid_rows = self._split_validation(targets, np.random.RandomState(seed))
-            held_out = _samples(valid_rows, sequences, targets, weights)
-            sequences, targets, weights = _samples(train_rows, sequences, targets, weights)
+            held_out = chosen_samples(valid_rows, sequences, targets, weights)
+            sequences, targets, weights = chosen_samples(train_rows, sequences, targets, weights)
         settings = self._settings(len(sequences), stop_early, device, one_pass)
         with ExitStack() as randomness:
             randomness.enter_context(seeded(seed, device))
@@ -269,6 +272,10 @@ class RecurrentEstimator(NetEstimator):
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         """y as float64 of shape (n_samples, n_targets)."""
 
+    def _learnable(self, train: Samples, held_out: Samples | None, resume: bool) -> tuple[Samples, Samples | None]:
+        """Those from which the net can learn."""
+        return train, held_out
+
     def _in_net_units(self, values: NDArray[np.float64], module: RecurrentNet) -> NDArray[np.float64]:
         """Targets as the loss compares them with the net's raw outputs."""
         return values
@@ -377,9 +384,7 @@ class RecurrentEstimator(NetEstimator):
             check_codes_exact(sequences, channels)
         return channels
 
-    def _check_validation(
-        self, validation: tuple[Any, Any], X: Any, sequences: Sequences
-    ) -> tuple[Sequences, Any, NDArray | None] | None:
+    def _check_validation(self, validation: tuple[Any, Any], X: Any, sequences: Sequences) -> Samples | None:
         X_val, y_val = validation
         if (X_val is None) != (y_val is None):
             given, lacking = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
@@ -440,9 +445,7 @@ class RecurrentEstimator(NetEstimator):
         return tags
 
 
-def _samples(
-    rows: NDArray, sequences: Sequences, targets: Any, weights: NDArray | None
-) -> tuple[Sequences, Any, NDArray | None]:
+def chosen_samples(rows: NDArray, sequences: Sequences, targets: Any, weights: NDArray | None) -> Samples:
     return sequences[rows], targets[rows], None if weights is None else weights[rows]
 
 

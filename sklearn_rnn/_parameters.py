@@ -141,7 +141,7 @@ n_iter_no_change : int, default=10
     precision : {"full", "bf16"}, default="full"
         Precision of the products of the recurrent layers. "bf16" rounds their factors and results to bfloat16, which
         keeps 8 significant bits, by torch's autocast; everything else stays in `dtype`, which must be "float32". It is
-        for CUDA devices that compute in bfloat16: a CPU does it too, with torch's own cells, and gains nothing.
+        for CUDA devices that compute in bfloat16: CPUs with AVX512 do it too, by torch's own cells, and gain nothing.
     n_threads : int or None, default=None
         Threads torch may use in fit and predict; None takes what is quickest for the size of the net.
     fused : bool, default=True

@@ -167,7 +167,7 @@ class SequenceNet(NeuralNet):
             losses = losses * weights.view(-1, *[1] * (losses.ndim - 1))
         if losses.ndim == 3 and lengths is not None:
             valid = valid_steps(values, lengths)[:, :, None].expand_as(losses)
-            return losses.masked_fill(~valid, 0.0).sum() / valid.sum()
+            return losses.masked_fill(~valid, torch.nan).nanmean()
         return losses.nanmean() if self.criterion_.skip_missing else losses.mean()
 
 

@@ -16,8 +16,9 @@ from sklearn.utils import Tags, check_array, check_consistent_length
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
+from sklearn_rnn._anchors import last_values, less_anchor, where_anchored
 from sklearn_rnn._errors import reading
-from sklearn_rnn._estimator import RecurrentEstimator, rounded
+from sklearn_rnn._estimator import RecurrentEstimator, Samples, chosen_samples, rounded
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
@@ -56,7 +57,9 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         One net gives all, and they never cross.
     anchor : int, str or None, default=None
         A channel, by position or name, whose last value the net adds to its output, so that it learns the change. With
-        the target's own history as a channel this makes a forecast at least as good as persistence easy to learn.
+        the target's own history as a channel this makes a forecast at least as good as persistence easy to learn. A
+        missing value counts as the one before it. Before the first one stands the channel's mean, and what has none
+        takes no part in training.
     {training}
     validation_split : {"tail", "random"}, default="tail"
         Which samples are held out: the last ones, as befits a time series, or any.
@@ -289,6 +292,27 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         targets = targets[:, None] if targets.ndim == 1 else targets
         return targets if layout is None else with_values(layout, targets)
 
+    def _learnable(self, train: Samples, held_out: Samples | None, resume: bool) -> tuple[Samples, Samples | None]:
+        if self.anchor is None:
+            return train, held_out
+        channel = self.net_.module_.anchor if resume else self._anchor_channel(train[0])
+        train = self._anchored(*train, channel, "X")
+        return train, None if held_out is None else self._anchored(*held_out, channel, "X_val")
+
+    def _anchored(
+        self, sequences: Sequences, targets: Any, weights: NDArray | None, channel: int, name: str
+    ) -> Samples:
+        """The samples that have a value of the channel, their targets by step NaN before it."""
+        anchored = ~np.isnan(last_values(sequences, channel))
+        if not anchored.any():
+            raise ValueError(
+                f"anchor is {self.anchor!r}, but that channel is missing in all samples of {name}. Pass some that have "
+                "a value of it, or name another channel."
+            )
+        if not anchored.all():
+            sequences, targets, weights = chosen_samples(np.flatnonzero(anchored), sequences, targets, weights)
+        return sequences, where_anchored(targets, sequences, channel) if self.per_step else targets, weights
+
     def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:
         anchor = None if self.anchor is None else self._anchor_channel(sequences)
         if self.per_step:
@@ -343,7 +367,9 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         return channel
 
     def _make_criterion(self, targets: Any, weights: NDArray | None) -> Criterion:
-        return Criterion(self.loss, quantiles=self._levels or ())
+        return Criterion(
+            self.loss, quantiles=self._levels or (), skip_missing=self.per_step and self.anchor is not None
+        )
 
     def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
         n_held_out = self._n_held_out(len(targets))
@@ -379,22 +405,3 @@ def check_quantiles(loss: str, quantiles: Sequence[float] | None, per_step: bool
             f"quantiles is {levels}, but must increase, lie between 0 and 1, and contain 0.5, which predict gives."
         )
     return levels
-
-
-def less_anchor(targets: Sequences, sequences: Sequences, channel: int) -> Sequences:
-    """The targets of each step less the channel's value there, NaN where that is missing; a row for each step."""
-    ends = np.cumsum(sequences.lengths)
-    within = np.arange(ends[-1]) - np.repeat(ends - sequences.lengths, sequences.lengths)
-    of_target, of_step = (np.repeat(layout.starts, layout.lengths) + within for layout in (targets, sequences))
-    changes = targets.values[of_target] - sequences.values[of_step, channel][:, None].astype(np.float64)
-    return Sequences(changes, ends - sequences.lengths, sequences.lengths)
-
-
-def last_values(sequences: Sequences, channel: int) -> NDArray[np.float64]:
-    """The newest value of a channel in each sequence that is not missing, 0 where all are."""
-    last = sequences.values[sequences.starts + sequences.lengths - 1, channel].astype(np.float64)
-    for i in np.flatnonzero(np.isnan(last)):
-        observed = sequences[i][:, channel]
-        observed = observed[~np.isnan(observed)]
-        last[i] = observed[-1] if len(observed) else 0.0
-    return last

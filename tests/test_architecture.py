@@ -42,6 +42,7 @@ FLOORS = {
     "_batches": 1,
     "_losses": 1,
     "_targets": 1,
+    "_anchors": 1,
     "_forecast_data": 1,
     "_forecast_tables": 1,
     "_blend": 1,

@@ -25,6 +25,76 @@ def test_an_anchor_at_every_step_is_near_the_level_of_the_data():
     assert float(model.net_.module_.output_mean) == pytest.approx(mean_change, rel=1e-4)
 
 
+# The first has no value to start from; those of the others are elsewhere missing at first, between, and at last.
+GAPS = [(0, slice(None)), (1, slice(0, 3)), (2, slice(4, 6)), (3, slice(-2, None))]
+
+
+def walks_with_gaps(n_walks=40):
+    """Two channels, walks near 1,000 and noise without gaps, and their change of the next step."""
+    rng = np.random.default_rng(0)
+    walks = 1_000 + rng.normal(size=(n_walks, 11)).cumsum(axis=1)
+    X = np.stack([walks[:, :-1], rng.normal(size=(n_walks, 10))], axis=2)
+    for sample, steps in GAPS:
+        X[sample, steps, 0] = np.nan
+    return X, walks[:, 1:]
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_samples_without_an_anchor_take_no_part_in_training(loss):
+    X, y = walks_with_gaps()
+    weights = np.linspace(1, 2, 40)
+    model = RNNRegressor(anchor=0, loss=loss, **TINY)
+    all_samples, others = clone(model).fit(X, y[:, -1], weights), clone(model).fit(X[1:], y[1:, -1], weights[1:])
+    np.testing.assert_array_equal(all_samples.predict(X), others.predict(X))
+    assert float(all_samples.net_.module_.output_scale) < 5
+    start = np.nanmean(X[1:, :, 0])
+    assert np.abs(all_samples.predict(X[:1]) - start).max() < 10  # it changes from the mean of the channel
+
+
+@pytest.mark.parametrize("as_form", [np.asarray, list], ids=["dense", "list"])
+def test_steps_before_the_first_anchor_take_no_part_in_training(as_form):
+    X, y = walks_with_gaps()
+    elsewhere = y.copy()
+    elsewhere[0], elsewhere[1, :3] = -9_999, 9_999
+    model = RNNRegressor(anchor=0, per_step=True, **TINY)
+    fits = [clone(model).fit(as_form(X), as_form(targets)) for targets in (y, elsewhere)]
+    predicted, same = (np.stack(fit.predict(as_form(X))) for fit in fits)
+    np.testing.assert_array_equal(predicted, same)
+    filled = pd.DataFrame(X[2, :, 0]).ffill()[0].to_numpy()
+    assert np.abs(predicted[2] - filled).max() < 5
+    assert float(fits[0].net_.module_.output_scale) < 3
+
+
+def test_steps_that_samples_share_have_an_anchor_in_some():
+    rows = np.random.default_rng(0).normal(size=(60, 1)).cumsum(axis=0)
+    rows[::4] = np.nan
+    starts, lengths = np.arange(50), 3 + np.arange(50) % 4
+    own = [np.arange(start, start + length, dtype=float) for start, length in zip(starts, lengths, strict=True)]
+    shared_targets = Sequences(np.arange(60.0), starts, lengths)
+    model = RNNRegressor(anchor=0, per_step=True, **TINY)
+    X = Sequences(rows, starts, lengths)
+    shared, apart = (clone(model).fit(X, targets) for targets in (shared_targets, own))
+    assert np.isfinite(shared.history_["train_loss"]).all()
+    np.testing.assert_array_equal(np.concatenate(list(shared.predict(X)))[:, 0], np.concatenate(apart.predict(X)))
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_an_anchor_that_no_sample_has_is_refused(per_step):
+    X, y = walks_with_gaps()
+    y, missing = y if per_step else y[:, -1], X.copy()
+    missing[:, :, 0] = np.nan
+    model = RNNRegressor(anchor=0, per_step=per_step, **TINY)
+    with pytest.raises(
+        ValueError, match="anchor is 0, but that channel is missing in all samples of X. Pass some that"
+    ):
+        model.fit(missing, y)
+    with pytest.raises(ValueError, match="anchor is 0, but that channel is missing in all samples of X_val"):
+        model.fit(X, y, X_val=missing, y_val=y)
+    model.fit(X, y, X_val=X, y_val=y)
+    with pytest.raises(ValueError, match="missing in all samples of X"):
+        model.partial_fit(missing, y)
+
+
 def test_few_samples_are_not_learned_by_heart():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(400, 12)), rng.normal(size=400)  # nothing to learn

@@ -152,6 +152,7 @@ def test_jobs_that_share_one_gpu_are_warned(monkeypatch):
     assert Parallel(n_jobs=2, backend="threading")([delayed(warned)("auto")]) == ["cuda:0"]
 
 
+@pytest.mark.usefixtures("bf16_cpu")
 @pytest.mark.parametrize("case", CASES)
 def test_a_model_of_bf16_predicts_in_full_where_a_device_lacks_it_and_is_not_trained_there(case, monkeypatch):
     model, data = CASES[case]
@@ -177,6 +178,21 @@ def test_gpus_have_bf16_from_capability_8_on(capability, has, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert recurrent.has_bf16(torch.device("cuda:0")) is has
     assert not recurrent.has_bf16(torch.device("mps"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_cpu_on_which_torchs_cells_fail_in_bf16_is_refused(case, monkeypatch):
+    def failing(*arguments):
+        raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation primitive")
+
+    model, data = CASES[case]
+    monkeypatch.setattr(torch.nn.LSTM, "forward", failing)
+    recurrent.cpu_has_bf16.cache_clear()
+    try:
+        with pytest.raises(ValueError, match="precision is 'bf16', but cpu does not compute in bfloat16"):
+            clone(model).set_params(precision="bf16").fit(*data)
+    finally:
+        recurrent.cpu_has_bf16.cache_clear()
 
 
 @pytest.mark.parametrize("case", CASES)

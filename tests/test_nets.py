@@ -75,6 +75,7 @@ def test_bidirectional_layers_are_torchs_on_packed_sequences(cell):
         torch.testing.assert_close(states[i, :length], expected[i, :length], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.usefixtures("bf16_cpu")
 @pytest.mark.parametrize("cell", CELLS)
 def test_bf16_is_torchs_autocast_of_the_recurrent_layers_alone(cell):
     net = RecurrentNet(3, 2, cell=cell, hidden_size=16, precision="bf16")

@@ -222,7 +222,7 @@ def test_the_anchor_is_the_newest_value_that_is_there():
     data[3, -2:, 0] = np.nan
     data[4, :, 0] = np.nan
     expected = data[:, -2, 0].copy()
-    expected[3], expected[4] = data[3, -3, 0], 0
+    expected[3], expected[4] = data[3, -3, 0], np.nanmean(data[:, :, 0])
     model = regressor(expected, data, anchor=0)
     np.testing.assert_allclose(model.predict(data), expected, rtol=1e-5, atol=1e-3)
 

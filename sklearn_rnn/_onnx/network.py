@@ -41,21 +41,21 @@ def unscale(op: GraphBuilder, net: RecurrentNet, raw: str) -> str:
 
 
 def add_anchor(op: GraphBuilder, net: RecurrentNet, raw: str, values: str, lengths: str) -> str:
-    channel = last_observed(op, op.Gather(values, net.anchor, axis=2))  # (batch, steps)
+    channel = last_observed(op, op.Gather(values, net.anchor, axis=2), float(net.before_anchor))  # (batch, steps)
     if not net.per_step:
         channel = op.GatherND(channel, op.Unsqueeze(op.Sub(lengths, 1), [1]), batch_dims=1)  # (batch,)
     offset = op.Div(op.Unsqueeze(channel, [-1]), as_array(net.output_scale))  # (batch, [steps,] n_outputs)
     return op.Add(raw, op.Unsqueeze(offset, [-1]) if net.n_quantiles else offset)
 
 
-def last_observed(op: GraphBuilder, channel: str) -> str:
-    """Each observed value is put at its number among them, from 1, and read from there; at 0 stands 0."""
+def last_observed(op: GraphBuilder, channel: str, before: float) -> str:
+    """Each observed value is put at its number among them, from 1, and read from there; at 0 stands `before`."""
     missing = op.IsNaN(channel)
     number = op.CumSum(op.cast(op.Not(missing), np.int64), 1)  # (batch, steps)
     shape = op.Add(op.Shape(channel), [0, 1])
-    table = op.ConstantOfShape(shape, value=op.number(0)[None])  # (batch, steps + 1)
+    table = op.ConstantOfShape(shape, value=op.number(before)[None])  # (batch, steps + 1)
     place = op.Where(missing, 0, number)
-    table = op.ScatterElements(table, place, op.Where(missing, op.number(0), channel), axis=1)
+    table = op.ScatterElements(table, place, op.Where(missing, op.number(before), channel), axis=1)
     return op.GatherElements(table, number, axis=1)
 
 

@@ -36,7 +36,7 @@ class RecurrentNet(nn.Module):
     log_link : bool
         Raw outputs are logarithms, as for a rate.
     anchor : int or None
-        A channel whose last value is added to the outputs.
+        A channel whose last value is added to the outputs, its mean where it has none.
     input_mean, input_scale : sequence of float of length n_channels, default=None
         None does not standardise.
     output_mean, output_scale : sequence of float of length n_outputs, default=None
@@ -152,19 +152,26 @@ class RecurrentNet(nn.Module):
         raw = raw.to(dtype)
         return (raw.exp() if self.log_link else raw) * scale + mean
 
+    @property
+    def before_anchor(self) -> Tensor:
+        """What stands for the anchor ahead of its first value: the mean of the channel."""
+        assert self.anchor is not None
+        return self.encoder.mean[self.encoder.numeric.index(self.anchor)]
+
     def _add_anchor(self, raw: Tensor, values: Tensor, lengths: Tensor | None) -> Tensor:
-        channel = last_observed(values[:, :, self.anchor])  # (batch, steps)
+        channel = last_observed(values[:, :, self.anchor], self.before_anchor)  # (batch, steps)
         if not self.per_step:
             channel = last_step(channel, lengths)  # (batch,)
         offset = channel[..., None] / self.output_scale  # (batch, [steps,] n_outputs)
         return raw + (offset[..., None] if self.n_quantiles else offset)
 
 
-def last_observed(channel: Tensor) -> Tensor:
-    """At each step the newest value so far that is not missing, 0 before the first one, (batch, steps)."""
+def last_observed(channel: Tensor, before: Tensor) -> Tensor:
+    """At each step the newest value so far that is not missing, `before` ahead of the first one, (batch, steps)."""
     step = torch.arange(channel.shape[1], device=channel.device)
     observed = torch.where(channel.isnan(), 0, step).cummax(dim=1).values
-    return torch.nan_to_num(channel.gather(1, observed))
+    newest = channel.gather(1, observed)
+    return torch.where(newest.isnan(), before, newest)
 
 
 def spread_quantiles(raw: Tensor) -> Tensor:

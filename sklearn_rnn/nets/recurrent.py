@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -162,7 +163,19 @@ def has_bf16(device: torch.device) -> bool:
     """Whether torch's cells run there under autocast to bfloat16, and not by emulation on a GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu"
+    return device.type == "cpu" and cpu_has_bf16()
+
+
+@functools.cache
+def cpu_has_bf16() -> bool:
+    """torch does not say so in public: its LSTM is tried, which fails without AVX512."""
+    layer = nn.LSTM(1, 1, device="meta").to_empty(device="cpu")  # nothing is drawn
+    try:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            layer(torch.zeros(1, 1, 1))
+    except RuntimeError:
+        return False
+    return True
 
 
 def _hidden(state: State) -> Tensor:
