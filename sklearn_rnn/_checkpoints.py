@@ -62,14 +62,29 @@ class Checkpoint:
         self.content = gathered(None if rank() else read_checkpoint(path))[0]
         if self.content is not None:
             self._check_same_fit(self.content)
+        self._mark = _mark_of(path)
 
     def write(self, state: dict[str, Any]) -> None:
-        if rank() == 0:
-            write_checkpoint(self.path, {**self.about, **state})
+        """ValueError where another fit has written to the file since."""
+        if rank():
+            return
+        try:
+            if _mark_of(self.path) in (self._mark, None):
+                write_checkpoint(self.path, {**self.about, **state})
+                self._mark = _mark_of(self.path)
+                return
+        except FileNotFoundError:  # another has put the part in its place
+            pass
+        raise ValueError(
+            f"checkpoint {str(self.path)!r} is written by another fit at the same time. Give each fit a path of its "
+            "own; in a search, whose fits have one path, set checkpoint=None."
+        )
 
     def remove(self) -> None:
-        for leftover in (self.path, _part_of(self.path)) if rank() == 0 else ():
-            leftover.unlink(missing_ok=True)
+        """What this fit has written."""
+        if rank() == 0 and _mark_of(self.path) in (self._mark, None):
+            for leftover in (self.path, _part_of(self.path)):
+                leftover.unlink(missing_ok=True)
 
     def _check_same_fit(self, content: dict[str, Any]) -> None:
         for what, fingerprint in self.about["fingerprints"].items():
@@ -77,7 +92,7 @@ class Checkpoint:
                 raise ValueError(
                     f"checkpoint {str(self.path)!r} was written by a fit with other {what}. To go on, pass the same X, "
                     "y, weights and parameters, random_state among them. To train from the beginning, delete the file "
-                    "or choose another path."
+                    "or choose another path; in a search set checkpoint=None."
                 )
 
 
@@ -95,9 +110,10 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
     """What was written, None where there is no file; ValueError for any other file."""
-    if not path.exists():
+    try:
+        file = path.read_bytes()
+    except FileNotFoundError:
         return None
-    file = path.read_bytes()
     header, digest, data = file[: len(HEADER)], file[len(HEADER) :][:_DIGEST_SIZE], file[len(HEADER) + _DIGEST_SIZE :]
     if header != HEADER or digest != _digest(data):
         raise ValueError(
@@ -111,6 +127,15 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
             f"checkpoint {str(path)!r} holds more than numbers ({type(error).__name__}), which is not read. Delete it."
         ) from None
     return content
+
+
+def _mark_of(path: Path) -> tuple[int, int, int] | None:
+    """What tells one writing of a file from another, None where there is no file."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _part_of(path: Path) -> Path:

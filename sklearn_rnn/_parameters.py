@@ -130,8 +130,8 @@ n_iter_no_change : int, default=10
     checkpoint : str, path or None, default=None
         A file in which `fit` keeps the state of training, so that after the end of its process the same call goes on
         from there, to the same bits on a CPU. It is written in one step, removed when training ends, and kept when it
-        is interrupted. One of another fit, with other parameters or data, is refused. The state of `callbacks` is not
-        in it.
+        is interrupted. One of another fit, with other parameters or data, is refused, so leave it None in a search. The
+        state of `callbacks` is not in it.
     checkpoint_every : int, default=1
         Epochs from one writing of that file to the next.
     device : str, default="auto"

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor
@@ -275,6 +276,43 @@ def test_a_checkpoint_of_another_fit_is_refused(change, what, tmp_path):
     with pytest.raises(ValueError, match=f"written by a fit with other {what}"):
         RNNRegressor(**options, checkpoint=path).fit(data["X"], data["Y"], data["sample_weight"])
     assert_same_fit(fit_regressor(checkpoint=path), fit_regressor())
+
+
+WRITTEN_MEANWHILE = "checkpoint '.*' is written by another fit at the same time. .*in a search, .* checkpoint=None"
+
+
+def test_a_checkpoint_that_another_fit_writes_meanwhile_is_left_to_it(tmp_path):
+    path = tmp_path / "fit.checkpoint"
+
+    class Rival(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if not path.exists():
+                die_in(3, fit_regressor, checkpoint=path)
+
+    with pytest.raises(ValueError, match=WRITTEN_MEANWHILE):
+        fit_regressor(checkpoint=path, callbacks=[Rival()], learning_rate=0.1)
+    assert len(read_checkpoint(path)["history"]) == 2
+    assert_same_fit(fit_regressor(checkpoint=path), fit_regressor())
+
+
+def test_two_fits_that_write_a_checkpoint_at_the_same_moment_are_told(tmp_path, monkeypatch):
+    replace = os.replace
+
+    def replaced_by_the_other(source, target):
+        replace(source, target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced_by_the_other)
+    with pytest.raises(ValueError, match=WRITTEN_MEANWHILE):
+        fit_regressor(checkpoint=tmp_path / "fit.checkpoint")
+
+
+def test_a_search_of_one_job_may_share_a_checkpoint(tmp_path):
+    model = RNNRegressor(**TINY, checkpoint=tmp_path / "fit.checkpoint")
+    grid = {"hidden_size": [4, 5], "learning_rate": [0.01, 0.001]}
+    one_by_one = GridSearchCV(model, grid, cv=2).fit(X, Y)
+    assert np.isfinite(one_by_one.cv_results_["mean_test_score"]).all()
+    assert not list(tmp_path.iterdir())
 
 
 class Bomb:
