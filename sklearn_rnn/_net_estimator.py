@@ -126,7 +126,8 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _record_of_training(self, net: SequenceNet, best_epoch: int, device: str, resume: bool) -> dict[str, Any]:
         before = self.history_ if resume else pd.DataFrame()
-        history = pd.DataFrame(net.history.to_list()).drop(columns=["batches"], errors="ignore")
+        kept_for_callbacks = ["batches", "train_loss_best", "valid_loss_best"]
+        history = pd.DataFrame(net.history.to_list()).drop(columns=kept_for_callbacks, errors="ignore")
         history = history.rename(columns={"dur": "seconds"})
         history["epoch"] += len(before)
         history = pd.concat([before, history], ignore_index=True) if resume else history

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_rnn._optimizers import OPTIMIZERS, takes_the_settings
 from sklearn_rnn._settings import SCHEDULES
-from sklearn_rnn._training import is_callback
+from sklearn_rnn._skorch_callbacks import check_callbacks
 from sklearn_rnn.nets.pooling import POOLINGS
 from sklearn_rnn.nets.recurrent import CELLS
 
@@ -125,8 +125,8 @@ n_iter_no_change : int, default=10
         Whether `fit` goes on from the weights and scaling of the last fit. What the net and its loss were made by
         cannot change then, how it is trained can: its optimizer, learning rate or dropout.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training, as skorch documents them. scikit-learn's own ones (from its version 1.9 on) are set with
-        `set_callbacks`; each epoch is a task to them.
+        Called during training, as skorch documents them, but for its scoring ones. scikit-learn's own (from its version
+        1.9 on, ScoringMonitor among them) are set with `set_callbacks`; each epoch is a task to them.
     checkpoint : str, path or None, default=None
         A file in which `fit` keeps the state of training, so that after the end of its process the same call goes on
         from there, to the same bits on a CPU. It is written in one step, removed when training ends, and kept when it
@@ -191,9 +191,7 @@ def check_net_and_training(estimator: Any) -> None:
             f"optimizer is {optimizer.__name__}, but a class must be a torch optimizer that takes lr and weight_decay. "
             f"Choose one of {', '.join(OPTIMIZERS)}, or such a class."
         )
-    for callback in estimator.callbacks or ():
-        if not is_callback(callback):
-            raise TypeError(f"callbacks has {callback!r}, which is no skorch callback. Drop it.")
+    check_callbacks(estimator.callbacks or ())
     if estimator.precision == "bf16" and estimator.dtype == "float64":
         raise ValueError(
             "precision='bf16' rounds what dtype='float64' would keep. Set dtype='float32', or precision='full'."

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler, PrintLog
+from skorch.callbacks import EpochTimer
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
@@ -25,16 +24,13 @@ from sklearn_rnn._losses import Criterion
 from sklearn_rnn._optimizers import optimizer_and_options
 from sklearn_rnn._progress import show_progress
 from sklearn_rnn._settings import SCHEDULES, TrainingSettings
+from sklearn_rnn._skorch_callbacks import Observer, Tell, check_monitored, is_planned, make_callbacks
 from sklearn_rnn.nets import ForecastNet, RecurrentNet
 from sklearn_rnn.nets.pooling import valid_steps
 
 NETS: dict[str, type[RecurrentNet] | type[ForecastNet]] = {net.__name__: net for net in (RecurrentNet, ForecastNet)}
 DIVERGED = "Lower learning_rate, set or lower gradient_clip, or look for extreme values in X and y."
 BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
-
-
-class StopTraining(KeyboardInterrupt):
-    """The end of training that a callback decides on; skorch ends it by KeyboardInterrupt alone."""
 
 
 class SequenceNet(NeuralNet):
@@ -101,7 +97,7 @@ class SequenceNet(NeuralNet):
         try:
             return super().fit_loop(*args, **kwargs)
         except KeyboardInterrupt as error:
-            self.interrupted = not _is_planned(error)
+            self.interrupted = not is_planned(error)
             raise
 
     def run_single_epoch(
@@ -118,7 +114,9 @@ class SequenceNet(NeuralNet):
                 f"The {'training' if training else 'validation'} loss became {mean_loss} in epoch {len(self.history)}. "
                 + DIVERGED
             )
+        before = [epoch[f"{prefix}_loss"] for epoch in self.history[:-1]]
         self.history.record(f"{prefix}_loss", mean_loss)
+        self.history.record(f"{prefix}_loss_best", mean_loss < min(before, default=math.inf))  # callbacks look for it
 
     def _mean_loss(self, iterator: Batches, training: bool, prefix: str, step_fn: Callable, **fit_params: Any) -> float:
         total = torch.zeros((), device=self.device, dtype=torch.float32 if self.device == "mps" else torch.float64)
@@ -171,45 +169,6 @@ class SequenceNet(NeuralNet):
         return losses.nanmean() if self.criterion_.skip_missing else losses.mean()
 
 
-class RecordLearningRate(Callback):
-    """The learning rate at the end of each epoch, in the history."""
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
-
-
-class Observer(Protocol):
-    """Who is told of each epoch."""
-
-    def begin_epoch(self) -> None:
-        """An epoch begins."""
-
-    def end_epoch(self, net: Any) -> bool:
-        """Whether training is to end."""
-
-
-class Tell(Callback):
-    """Tells the course of training and its observers of each epoch, after all else; any of them can end it."""
-
-    def __init__(self, course: Course, observers: Sequence[Observer]) -> None:
-        self.course, self.observers = course, observers
-
-    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        self.course.begin(net)
-
-    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        for observer in self.observers:
-            observer.begin_epoch()
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        if any([self.course.end_epoch(net), *[observer.end_epoch(net) for observer in self.observers]]):
-            raise StopTraining
-
-    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        self.course.end(net)
-        self.observers = ()  # they know the training data, which the net outlives
-
-
 @halving_batches
 def fit_net(
     module: RecurrentNet | ForecastNet,
@@ -247,8 +206,9 @@ def fit_net(
     with ExitStack() as stack:
         if settings.verbose == 1:
             observers = [*observers, stack.enter_context(closing(show_progress(settings.max_epochs)))]
-        callbacks = [*_make_callbacks(settings, has_valid=valid is not None), Tell(course, observers)]
+        callbacks = [*make_callbacks(settings, has_valid=valid is not None), Tell(course, observers)]
         net = _make_net(module, criterion, train, valid, callbacks, settings, seed)
+        check_monitored(net.callbacks_, valid is not None)
         if optimizer_state is not None:  # its moments, not its learning rate
             net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": optimizer_state})
         net.partial_fit(train, epochs=course.epochs_left(settings.max_epochs))
@@ -307,36 +267,6 @@ def _make_net(
 def is_random(module: nn.Module) -> bool:
     """Whether training draws from torch's generators: for dropout, or for noise on inputs."""
     return any(getattr(part, "p", 0) or getattr(part, "noise", 0) for part in module.modules())
-
-
-def _is_planned(error: KeyboardInterrupt) -> bool:
-    """Whether a callback ended training, as skorch's EarlyStopping does by the exception of Ctrl-C."""
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return isinstance(error, StopTraining) or isinstance(frame.f_locals.get("self"), EarlyStopping)
-
-
-def is_callback(value: Any) -> bool:
-    """Whether skorch takes it: a callback, its class, or either with a name before it."""
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
-        value = value[1]
-    return isinstance(value, Callback) or (isinstance(value, type) and issubclass(value, Callback))
-
-
-def _make_callbacks(settings: TrainingSettings, has_valid: bool) -> list[Any]:
-    callbacks: list[Any] = [RecordLearningRate(), *settings.callbacks]
-    if settings.schedule == "plateau":
-        callbacks.append(
-            LRScheduler(
-                torch.optim.lr_scheduler.ReduceLROnPlateau,
-                monitor="valid_loss" if has_valid else "train_loss",
-                factor=0.5,
-                patience=max(settings.n_iter_no_change // 2, 1),
-                event_name=None,
-            )
-        )
-    if settings.verbose > 1:
-        callbacks.append(PrintLog())
-    return callbacks
 
 
 def freeze_net(net: SequenceNet) -> dict[str, Any]:

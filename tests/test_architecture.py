@@ -40,6 +40,7 @@ FLOORS = {
     "_checkpoints": 1,
     "_averaging": 1,
     "_batches": 1,
+    "_skorch_callbacks": 1,
     "_losses": 1,
     "_targets": 1,
     "_anchors": 1,
@@ -67,7 +68,7 @@ FLOORS = {
 }
 # The only modules that may import a library, and the only libraries that a module may import.
 DOORS = {
-    "skorch": {"_training"},
+    "skorch": {"_training", "_skorch_callbacks"},
     "tqdm": {"_progress"},
     "matplotlib": {"plots"},
     "skops": {"persistence"},

@@ -15,7 +15,15 @@ from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_split
-from skorch.callbacks import Callback
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    LRScheduler,
+    PassthroughScoring,
+)
 
 from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences
 from sklearn_rnn._device import is_joblib_worker
@@ -266,8 +274,6 @@ def test_optimizers_by_name_or_class(series, optimizer):
 
 
 def test_callbacks_are_skorchs(series):
-    from skorch.callbacks import Callback
-
     class CountBatches(Callback):
         n_batches = 0
 
@@ -279,6 +285,40 @@ def test_callbacks_are_skorchs(series):
     counter = CountBatches()
     RNNRegressor(**TINY, callbacks=[counter], batch_size=100, early_stopping=False).fit(X, y)
     assert counter.n_batches == 9
+
+
+@pytest.mark.parametrize("monitor", ["valid_loss_best", "train_loss_best"])
+def test_skorchs_checkpoint_keeps_the_best_epochs(series, monitor, tmp_path):
+    X, y = series
+    checkpoint = Checkpoint(monitor=monitor, dirname=tmp_path, f_optimizer=None, f_criterion=None, f_history=None)
+    options = {**TINY, "max_epochs": 12, "learning_rate": 0.3, "schedule": "constant", "n_iter_no_change": 12, "tol": 0}
+    model = RNNRegressor(**options, callbacks=[checkpoint], early_stopping=True).fit(X, y)
+    losses = model.history_[monitor.removesuffix("_best")]
+    saved = model.history_["event_cp"]
+    assert saved.tolist() == (losses < losses.cummin().shift(fill_value=np.inf)).tolist()
+    assert not saved.all()
+    if monitor == "valid_loss_best":
+        weights = torch.load(tmp_path / "params.pt", weights_only=True)
+        assert all(torch.equal(weights[name], value) for name, value in model.net_.module_.state_dict().items())
+    assert not [name for name in model.history_ if name.endswith("_best")]
+
+
+@pytest.mark.parametrize("callback", [EpochScoring("r2"), ("by_batch", BatchScoring("r2")), PassthroughScoring])
+def test_callbacks_that_score_are_refused(series, callback):
+    with pytest.raises(TypeError, match=r"callbacks has (Epoch|Batch|Passthrough)Scoring, .* ScoringMonitor, set by"):
+        RNNRegressor(**TINY, callbacks=[callback]).fit(*series)
+
+
+@pytest.mark.parametrize(
+    "callback", [EarlyStopping, Checkpoint(), LRScheduler("ReduceLROnPlateau", monitor="valid_loss")]
+)
+def test_callbacks_that_watch_what_is_not_there_are_refused(series, callback):
+    model = RNNRegressor(**TINY, callbacks=[callback], early_stopping=False)
+    with pytest.raises(
+        ValueError, match="watches 'valid_loss(_best)?', but nothing is held out. Set early_stopping=True"
+    ):
+        model.fit(*series)
+    model.set_params(callbacks=[EarlyStopping(monitor="train_loss")]).fit(*series)
 
 
 def test_silent_by_default(series, capfd):
