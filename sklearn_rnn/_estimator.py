@@ -81,7 +81,8 @@ class RecurrentEstimator(NetEstimator):
             Sequences, in any of these forms: ``Sequences``; array or DataFrame of shape
             (n_samples, n_steps * n_channels), each row one sequence read step by step; array of shape
             (n_samples, n_steps, n_channels); list or object array of arrays of shape (n_steps_i, n_channels) or
-            (n_steps_i,). Steps at the head or tail of a dense sequence that are all NaN are padding.
+            (n_steps_i,). Steps at the head or tail of a dense sequence that are all NaN are padding. Nested lists, if
+            all are of one length, are the array that they make.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -318,7 +319,10 @@ class RecurrentEstimator(NetEstimator):
         table = validate_data(self, X, reset=reset, dtype=dtype, ensure_all_finite="allow-nan")
         sequences = as_sequences(table, n_channels=int(self.n_channels), dtype=dtype)
         if not reset:
-            self._check_net_channels(sequences)
+            self._check_net_channels(
+                sequences,
+                "Each row of a table is one sequence; wrap a single sequence (n_steps, n_channels) in a list.",
+            )
         return sequences
 
     def _warn_of_rounding(self, X: Any, sequences: Sequences) -> None:
@@ -362,14 +366,13 @@ class RecurrentEstimator(NetEstimator):
                 "Pass the same columns in the same order."
             )
 
-    def _check_net_channels(self, sequences: Sequences) -> None:
+    def _check_net_channels(self, sequences: Sequences, hint: str = "Pass the same channels.") -> None:
         expected = self.net_.module_.config["n_channels"]
         if sequences.n_channels != expected:
             names = getattr(self, "feature_names_in_", ())
             which = f" ({', '.join(map(str, names))})" if len(names) == expected else ""
             raise ValueError(
-                f"X has {sequences.n_channels} channels, but the model was fitted with {expected}{which}. Pass the "
-                "same channels."
+                f"X has {sequences.n_channels} channels, but the model was fitted with {expected}{which}. {hint}"
             )
 
     def _categorical_channels(self, sequences: Sequences) -> list[int]:

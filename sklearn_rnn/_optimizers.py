@@ -20,9 +20,15 @@ _DECORATED = ("add_param_group", "load_state_dict", "state_dict", "step", "zero_
 
 
 def takes_the_settings(optimizer: type) -> bool:
-    """Whether a class is an optimizer that can be made with a learning rate and weight decay."""
+    """Whether a class is an optimizer of weights and biases that takes a learning rate and weight decay."""
     is_optimizer = issubclass(optimizer, torch.optim.Optimizer)
-    return is_optimizer and {"lr", "weight_decay"} <= set(inspect.signature(optimizer).parameters)
+    if not is_optimizer or not {"lr", "weight_decay"} <= set(inspect.signature(optimizer).parameters):
+        return False
+    try:
+        optimizer([torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(2))], lr=0.1, weight_decay=0.1)
+    except ValueError:  # Muon takes matrices alone
+        return False
+    return True
 
 
 def optimizer_class(optimizer: str | type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:

@@ -14,7 +14,7 @@ def form_of(y: Any) -> str:
     """ "sequences", "list" or "dense": the form in which predictions are given back."""
     if isinstance(y, Sequences):
         return "sequences"
-    is_list = isinstance(y, (list, tuple)) or (isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1)
+    is_list = isinstance(y, (list, tuple)) or (str(getattr(y, "dtype", "")) == "object" and getattr(y, "ndim", 0) == 1)
     return "list" if is_list else "dense"
 
 

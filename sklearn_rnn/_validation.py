@@ -30,15 +30,19 @@ def check_parameters(owner: Any) -> None:
 
 
 def plain_data(data: Any, name: str) -> Any:
-    """The data, masked cells as NaN; ValueError for what numpy would cast in silence: times and complex numbers."""
+    """The data, what is masked or NA as NaN; ValueError for what numpy casts in silence: times and complex numbers."""
     if isinstance(data, np.ma.MaskedArray) and data.dtype.kind in "fiub":
         return np.ma.filled(data.astype(np.float64), np.nan)
     types = getattr(data, "dtypes", None) if hasattr(data, "columns") else [getattr(data, "dtype", None)]
-    for dtype in [] if types is None else list(types):
+    types = [] if types is None else list(types)
+    for dtype in types:
         if getattr(dtype, "kind", "") in ("m", "M"):
             raise ValueError(f"{name} has times ({dtype}), but must be numbers. Drop them or make numbers of them.")
         if getattr(dtype, "kind", "") == "c":
             raise ValueError(f"Complex data not supported: {name} has {dtype}. Pass real numbers.")
+    is_numeric = all(getattr(dtype, "kind", "O") in "fiub" for dtype in types)
+    if hasattr(data, "columns") and is_numeric and any(hasattr(dtype, "na_value") for dtype in types):
+        return data.astype(np.float64)  # pandas' nullable types
     return data
 
 

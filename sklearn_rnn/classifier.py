@@ -264,12 +264,15 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         if not by_step:
             predicted = self.predict(sequences)
             with reading("y"):
+                _check_no_label_missing(y)
                 return accuracy_score(y, predicted, sample_weight=weights)
         outputs = self._predict_outputs(sequences)
         predicted = np.concatenate(in_form(self.classes_[outputs.values.argmax(axis=1)], outputs, "list"))
         weights = None if weights is None else np.repeat(weights, outputs.lengths)
         with reading("y"):
-            return accuracy_score(flat_steps(y, outputs), predicted, sample_weight=weights)
+            labels = flat_steps(y, outputs)
+            _check_no_label_missing(labels)
+            return accuracy_score(labels, predicted, sample_weight=weights)
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:
@@ -277,17 +280,16 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         if issparse(y):
             y = y.toarray()
         labels, layout = read_step_labels(y, sequences) if self.per_step else (y, None)
-        as_array = np.asarray(labels)
-        if as_array.dtype == object and as_array.ndim:
-            missing = pd.isna(as_array)
-            if missing.any():
-                row = int(np.argwhere(missing)[0][0])
-                raise ValueError(f"y contains a missing label, first in row {row}. Drop such rows from X and y.")
-        assert_all_finite(as_array, input_name="y")
+        _check_no_label_missing(labels)
         check_classification_targets(labels)
         is_multilabel = layout is None and type_of_target(labels) == "multilabel-indicator"
         if reset or not hasattr(self, "_is_multilabel"):
             self._is_multilabel, self._y_form = is_multilabel, form_of(y)
+        if is_multilabel != self._is_multilabel:
+            now, before = [
+                ("one class a sample", "a matrix of labels")[kind] for kind in (is_multilabel, self._is_multilabel)
+            ]
+            raise ValueError(f"y holds {now}, but {before} before. Pass the same, or fit anew with warm_start=False.")
         if self._is_multilabel:
             return self._check_labels_matrix(labels, sequences, reset)
         labels = column_or_1d(labels, warn=True)
@@ -383,3 +385,14 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _check_no_label_missing(labels: Any) -> None:
+    """ValueError that names the first row without."""
+    as_array = np.asarray(labels.data if issparse(labels) else labels)
+    if as_array.dtype == object and as_array.ndim:
+        missing = pd.isna(as_array)
+        if missing.any():
+            row = int(np.argwhere(missing)[0][0])
+            raise ValueError(f"y contains a missing label, first in row {row}. Drop such rows from X and y.")
+    assert_all_finite(as_array, input_name="y")

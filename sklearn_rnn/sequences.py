@@ -210,8 +210,9 @@ def as_sequences(X: Any, *, n_channels: int = 1, dtype: DTypeLike = np.float32) 
     X : Sequences or array-like
         One of: ``Sequences``; an array or DataFrame of shape (n_samples, n_steps * n_channels), a row being one
         sequence read step by step; an array of shape (n_samples, n_steps, n_channels); a list or object array of
-        arrays of shape (n_steps_i, n_channels) or (n_steps_i,). Steps at the head or the tail of a dense sequence that
-        are NaN in every channel are padding; other NaN are missing values.
+        arrays of shape (n_steps_i, n_channels) or (n_steps_i,); nested lists, if all are of one length, are the array
+        that they make. Steps at the head or the tail of a dense sequence that are NaN in every channel are padding;
+        other NaN are missing values.
     n_channels : int, default=1
         How many numbers make one step of a 2-D X.
     dtype : {np.float32, np.float64}, default=np.float32
@@ -314,6 +315,8 @@ def _as_row_selector(key: Any) -> NDArray:
 def _to_numeric(X: Any, dtype: DTypeLike, name: str) -> NDArray:
     with reading(name, "Pass numbers: arrays of shape (n_steps, n_channels), or (n_samples, n_steps, n_channels)."):
         array = np.asarray(X)
+        if array.dtype == object and hasattr(X, "isna"):  # pandas' nullable types
+            array = np.where(X.isna(), np.nan, array)
         if array.dtype.kind == "c":
             raise ValueError(f"Complex data not supported: {name} is {array.dtype}. Pass real numbers.")
         if array.dtype.kind in "mM":

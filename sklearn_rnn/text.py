@@ -231,6 +231,11 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
     def _check_documents(self, raw_documents: Iterable) -> list:
         if isinstance(raw_documents, (str, bytes)):
             raise ValueError("Iterable over raw text documents expected, string object received. Pass a list of texts.")
+        if hasattr(raw_documents, "columns"):
+            raise ValueError(
+                f"raw_documents is a table with the columns {list(raw_documents.columns)}. Pass the one with the texts "
+                "as a Series, as in X['text']; a ColumnTransformer does so where the column is a str, not a list."
+            )
         with reading("raw_documents", "Pass a list of texts."):
             documents = list(raw_documents)
         if not documents:

@@ -280,6 +280,32 @@ def test_a_validation_table_is_read_as_the_training_table_is():
         windows.fit(X, y, rnnregressor__X_val=X, rnnregressor__y_val=y)
 
 
+def test_nullable_numbers_in_lists_of_tables_are_missing_where_they_are_not_there():
+    rng = np.random.default_rng(0)
+    plain = [pd.DataFrame({"a": rng.normal(size=4), "b": rng.integers(0, 9, 4).astype(float)}) for _ in range(20)]
+    for i, table in enumerate(plain):
+        table.iloc[i % 4, i % 2] = np.nan
+    nullable = [table.astype({"a": "Float64", "b": "Int64"}) for table in plain]
+    expected = RNNRegressor(**TINY).fit(plain, np.arange(20.0)).predict(plain)
+    np.testing.assert_array_equal(RNNRegressor(**TINY).fit(nullable, np.arange(20.0)).predict(nullable), expected)
+    columns = [[table["a"] for table in tables] for tables in (plain, nullable)]
+    plain, nullable = (RNNRegressor(**TINY).fit(X, np.arange(20.0)).predict(X) for X in columns)
+    np.testing.assert_array_equal(nullable, plain)
+
+
+def test_targets_of_steps_come_as_a_nullable_table_or_a_series_of_arrays():
+    rng = np.random.default_rng(0)
+    X = np.where(np.arange(6) < rng.integers(3, 7, (20, 1)), rng.normal(size=(20, 6)), np.nan)
+    y = np.where(np.isnan(X), np.nan, rng.normal(size=(20, 6)))
+    model = RNNRegressor(**TINY, per_step=True)
+    expected = clone(model).fit(X, y).predict(X)
+    np.testing.assert_array_equal(clone(model).fit(X, pd.DataFrame(y).astype("Float64")).predict(X), expected)
+    arrays = [row[~np.isnan(row)] for row in y]
+    predicted = clone(model).fit(X, pd.Series(arrays)).predict(X)
+    for given, whole in zip(predicted, expected, strict=True):
+        np.testing.assert_array_equal(given, whole[~np.isnan(whole)])
+
+
 def test_the_classes_of_a_partial_fit_stay_those_of_the_first():
     X, y = np.random.default_rng(0).normal(size=(20, 5)), np.array(["n", "p"] * 10)
     model = RNNClassifier(**TINY).partial_fit(X, y, classes=["p", "n"]).partial_fit(X, y, classes=["n", "p"])

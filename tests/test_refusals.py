@@ -70,6 +70,23 @@ REFUSED = {
     ),
     "negative class weights": (lambda: classifier(class_weight={True: -1.0}), "class_weight is .* not negative"),
     "words as class weights": (lambda: classifier(class_weight={True: "a"}), "class_weight cannot be used"),
+    "one class after several labels": (
+        lambda: classifier(LABELS, warm_start=True).fit(X, LABELS[:, 0]),
+        "y holds one class a sample, but a matrix of labels before",
+    ),
+    "several labels after one class": (
+        lambda: classifier(warm_start=True).fit(X, LABELS),
+        "y holds a matrix of labels, but one class a sample before",
+    ),
+    "a missing label to score": (lambda: classifier().score(X, [True, None] * 12), "y contains a missing label, first"),
+    "a missing label of a step to score": (
+        lambda: classifier(X > 0, per_step=True).score(X, np.where(X > 1, None, X > 0)),
+        "y contains a missing label, first",
+    ),
+    "one sequence as a table": (
+        lambda: regressor(data=X[:, :, None].repeat(2, 2)).predict(X[0, :4].reshape(2, 2)),
+        r"X has 1 channels, but .* with 2. .* wrap a single sequence \(n_steps, n_channels\) in a list",
+    ),
     "classes of mixed types": (lambda: classifier(["a", None] * 12), "y contains a missing label, first in row 1"),
     "known classes of mixed types": (
         lambda: RNNClassifier(**TINY).partial_fit(X, ["a", "b"] * 12, classes=["a", None]),
@@ -79,6 +96,10 @@ REFUSED = {
     "an optimizer without rate": (
         lambda: regressor(optimizer=torch.optim.LBFGS),
         "optimizer is LBFGS, but a class must",
+    ),
+    "an optimizer of matrices": (
+        lambda: regressor(optimizer=torch.optim.Muon),
+        "optimizer is Muon, but .* for vectors as well as matrices",
     ),
     "a class that is none": (lambda: regressor(optimizer=dict), "optimizer is dict, but a class must"),
     "no callback": (
@@ -121,6 +142,10 @@ REFUSED = {
     "no channels": (lambda: as_sequences(X, n_channels=0), "n_channels is 0, but must be at least 1"),
     "a type of words": (lambda: as_sequences(X, dtype="str"), "dtype is 'str', but must be float32 or float64"),
     "times in a list": (lambda: as_sequences([TIMES.to_numpy(), TIMES[:3].to_numpy()]), "Sample 0 of X has times"),
+    "a table of texts": (
+        lambda: SequenceVectorizer().fit_transform(pd.DataFrame({"words": ["a b", "c"]})),
+        r"raw_documents is a table with the columns \['words'\]. Pass the one with the texts as a Series",
+    ),
     "a text that is none": (
         lambda: SequenceVectorizer().fit(5),
         "raw_documents cannot be used: .* Pass a list of texts",
