@@ -133,9 +133,12 @@ class OriginForecaster(BaseForecaster):
         """A backtest whose every origin has a forecaster of its own, trained on the rows up to its time."""
         fresh: Any = clone(self)
         frame = fresh._as_frame(X, reset=True)
-        rows, times, original = read_history(frame, fresh._find_roles(frame), self.dtype, row_times=fresh._has_index)
-        if times is None:
-            moments = pd.Series(rows.groups).groupby(rows.groups).cumcount().to_numpy()
+        roles = fresh._find_roles(frame)
+        rows, times, original = read_history(frame, roles, self.dtype, row_times=fresh._has_index)
+        late = np.zeros(len(rows.labels), dtype=np.int64)  # how much later than the longest group each begins
+        if times is None:  # all groups end together
+            late = rows.sizes().max() - rows.sizes()
+            moments = late[rows.groups] + pd.Series(rows.groups).groupby(rows.groups).cumcount().to_numpy()
         else:
             frequency = find_frequency(times, spacings(sort_rows(rows, times.kind), None), original)
             moments = _moments(times.numbers, frequency.shortest_step)
@@ -156,7 +159,10 @@ class OriginForecaster(BaseForecaster):
                 reason = error
                 continue
             if times is None:
-                part["origin"], part["time"] = cut, cut + part["step"]
+                begins = dict(zip(rows.labels, late, strict=True))
+                labels = zip(*(part[name] for name in roles.group), strict=True) if roles.group else [()] * len(part)
+                part["origin"] = cut - np.array([begins[label] for label in labels])
+                part["time"] = part["origin"] + part["step"]
             parts.append(part)
         if not parts:
             raise reason

@@ -427,7 +427,8 @@ class RNNForecaster(OriginForecaster):
             Group, target, origin, step, time, actual, forecast, quantiles such as `q0.9`, and scale, the mean absolute
             change over a season in the rows of `fit`, for groups that it has not seen in those before their first
             origin. Without times, origin and time count the rows of X from 0; -1 is the row before them. With `refit`
-            the origins are the latest times in X, for all groups alike. See :meth:`backtest_summary`.
+            the origins are the latest times in X, for all groups alike; without times, all groups end together. See
+            :meth:`backtest_summary`.
 
         Raises
         ------

@@ -309,6 +309,17 @@ def test_without_times_origins_count_the_rows_of_the_table():
     assert refitted["time"].max() == 99
 
 
+def test_without_times_groups_end_together_where_a_backtest_refits():
+    ys = {"long": np.arange(60.0), "short": 100 + np.arange(25.0), "new": np.array([7.0, 8.0])}
+    df = pd.DataFrame([(name, value) for name, values in ys.items() for value in values], columns=["site", "y"])
+    backtest = RNNForecaster("y", HORIZON, group="site", **TINY).backtest(df, n_origins=3, refit=True)
+    assert set(backtest["site"]) == {"long", "short"}
+    for name, part in backtest.groupby("site"):
+        size = len(ys[name])
+        assert part["origin"].unique().tolist() == [size - 1 - n * HORIZON for n in (3, 2, 1)]
+        np.testing.assert_array_equal(part["actual"], ys[name][part["time"]])
+
+
 def test_the_summary_is_in_the_order_of_the_steps_even_if_the_first_actual_values_are_missing(fitted):
     df = series()[180:220].reset_index(drop=True)
     df.loc[22, "y"] = np.nan
