@@ -1,4 +1,4 @@
-"""What the estimators share: validation, the path from X and y to a trained net and back, tags, pickling."""
+"""What regressor and classifier share: the path from X and y to a trained net and back, validation data, tags."""
 
 from __future__ import annotations
 
@@ -9,47 +9,33 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._device import device_for_fit, limited_threads, seeded, torch_threads
 from sklearn_rnn._distributed import check_alike, gathered, rank, summed
-from sklearn_rnn._errors import reading, unchanged_on_error, warn
+from sklearn_rnn._errors import reading, unchanged_on_error
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
 from sklearn_rnn._parameters import check_shared_parameters
 from sklearn_rnn._prediction import predict_net
-from sklearn_rnn._rows import AGAINST_ROUNDING, CHECKED_AT_ONCE, warn_of_rounding
+from sklearn_rnn._sequence_reader import FORMS, SequenceReader
 from sklearn_rnn._statistics import channel_statistics, check_units
 from sklearn_rnn._targets import in_form, with_values
 from sklearn_rnn._training import fit_net, is_random
-from sklearn_rnn._validation import (
-    channel_positions,
-    check_codes_exact,
-    check_segment_size,
-    check_usable,
-    check_weights,
-    plain_data,
-    used_codes,
-)
+from sklearn_rnn._validation import check_segment_size, check_weights, used_codes
 from sklearn_rnn.nets import RecurrentNet
-from sklearn_rnn.sequences import Sequences, as_sequences, is_ragged, is_table
-
-FORMS = (
-    "Pass Sequences, numbers of shape (n_samples, n_steps * n_channels) or (n_samples, n_steps, n_channels), or a list "
-    "of arrays of shape (n_steps, n_channels)."
-)
+from sklearn_rnn.sequences import Sequences, is_ragged
 
 Samples = tuple[Sequences, Any, NDArray | None]  # with their targets and weights
 
 
-class RecurrentEstimator(NetEstimator):
+class RecurrentEstimator(SequenceReader):
     """Base of RNNRegressor and RNNClassifier, which say what targets, outputs and losses are."""
 
     _parameter_constraints: dict[str, list[Any]]
@@ -61,7 +47,6 @@ class RecurrentEstimator(NetEstimator):
     n_steps_in_: int
     classes_: NDArray
     _y_form: str
-    feature_names_in_: NDArray
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -140,6 +125,48 @@ class RecurrentEstimator(NetEstimator):
         if resume:
             self._check_goes_on()
         device = device_for_fit(self.device, self.precision)
+        train, held_out = self._read_samples(X, y, sample_weight, validation, resume, knows_targets)
+        seed = self._draw_seed(one_pass)
+        stop_early = not one_pass and self._stops_early(summed(len(train[0])), held_out is not None)
+        if held_out is None and stop_early:
+            train_rows, valid_rows = self._split_validation(train[1], np.random.RandomState(seed))
+            train, held_out = chosen_samples(train_rows, *train), chosen_samples(valid_rows, *train)
+        settings = self._settings(len(train[0]), stop_early, device, one_pass)
+        with ExitStack() as randomness:
+            randomness.enter_context(seeded(seed, device))
+            module, criterion, optimizer_state = self._start(*train, resume)
+            if not is_random(module):
+                randomness.close()  # so that fits in other threads need not wait
+            elif rank():
+                torch.manual_seed(seed + rank())  # noise of its own for each process's rows
+            data = self._make_dataset(module, *train, device)
+            valid = None if held_out is None else self._make_dataset(module, *held_out, device, beside=data)
+            self._remember_length(train[0], resume)
+            if task is not None:
+                task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
+            with limited_threads(self.n_threads, module.recurrent, device):
+                net, best_epoch = fit_net(
+                    module,
+                    criterion,
+                    data,
+                    valid,
+                    settings=settings,
+                    seed=seed,
+                    optimizer_state=optimizer_state,
+                    observers=[] if task is None else [task],
+                )
+        self._store_training(net, best_epoch, device, resume)
+
+    def _read_samples(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None,
+        validation: tuple[Any, Any],
+        resume: bool,
+        knows_targets: bool,
+    ) -> tuple[Samples, Samples | None]:
+        """The samples to learn from, and those held out if the user gave any."""
         sequences = self._check_X(X, self.dtype, reset=not resume)
         self._warn_of_rounding(X, sequences)
         check_alike(channels=sequences.n_channels, sample_weight=sample_weight is None, X_val=validation[0] is None)
@@ -150,38 +177,7 @@ class RecurrentEstimator(NetEstimator):
             sequences, targets, weights = chosen_samples(np.flatnonzero(weights), sequences, targets, weights)
         check_segment_size(self.segment_size, sequences)
         held_out = self._check_validation(validation, X, sequences)
-        (sequences, targets, weights), held_out = self._learnable((sequences, targets, weights), held_out, resume)
-        seed = self._draw_seed(one_pass)
-        stop_early = not one_pass and self._stops_early(summed(len(sequences)), held_out is not None)
-        if held_out is None and stop_early:
-            train_rows, valid_rows = self._split_validation(targets, np.random.RandomState(seed))
-            held_out = chosen_samples(valid_rows, sequences, targets, weights)
-            sequences, targets, weights = chosen_samples(train_rows, sequences, targets, weights)
-        settings = self._settings(len(sequences), stop_early, device, one_pass)
-        with ExitStack() as randomness:
-            randomness.enter_context(seeded(seed, device))
-            module, criterion, optimizer_state = self._start(sequences, targets, weights, resume)
-            if not is_random(module):
-                randomness.close()  # so that fits in other threads need not wait
-            elif rank():
-                torch.manual_seed(seed + rank())  # noise of its own for each process's rows
-            train = self._make_dataset(module, sequences, targets, weights, device)
-            valid = None if held_out is None else self._make_dataset(module, *held_out, device, beside=train)
-            self._remember_length(sequences, resume)
-            if task is not None:
-                task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
-            with limited_threads(self.n_threads, module.recurrent, device):
-                net, best_epoch = fit_net(
-                    module,
-                    criterion,
-                    train,
-                    valid,
-                    settings=settings,
-                    seed=seed,
-                    optimizer_state=optimizer_state,
-                    observers=[] if task is None else [task],
-                )
-        self._store_training(net, best_epoch, device, resume)
+        return self._learnable((sequences, targets, weights), held_out, resume)
 
     @torch_threads(1)  # the threads of a decomposition would change bits, and hang in a process that is forked later
     def _start(
@@ -296,96 +292,7 @@ class RecurrentEstimator(NetEstimator):
     def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
         """Rows to train on and rows held out."""
 
-    # Validation -------------------------------------------------------------------------------------------------------
-
-    def _check_X(self, X: Any, dtype: str, *, reset: bool) -> Sequences:
-        with reading("X", FORMS):
-            return self._read_X(X, dtype, reset)
-
-    def _read_X(self, X: Any, dtype: str, reset: bool) -> Sequences:
-        if isinstance(X, (list, tuple)) and not is_ragged(X):
-            X = self._read_lists(X, reset)
-        if not is_table(X):
-            sequences = as_sequences(X, dtype=dtype)
-            self._check_channels(sequences, reset)
-            check_usable(sequences, "X")
-            return sequences
-        if reset and isinstance(getattr(X, "index", None), (pd.DatetimeIndex, pd.PeriodIndex)):
-            warn(
-                "X is a table with a time index, and each of its rows is read as one sequence of its columns. If its "
-                f"rows are the steps, put SlidingWindow before {type(self).__name__} in a Pipeline.",
-            )
-        X = plain_data(X, "X")
-        table = validate_data(self, X, reset=reset, dtype=dtype, ensure_all_finite="allow-nan")
-        sequences = as_sequences(table, n_channels=int(self.n_channels), dtype=dtype)
-        if not reset:
-            self._check_net_channels(
-                sequences,
-                "Each row of a table is one sequence; wrap a single sequence (n_steps, n_channels) in a list.",
-            )
-        return sequences
-
-    def _warn_of_rounding(self, X: Any, sequences: Sequences) -> None:
-        """Tell of channels of which the net's type keeps little, by some of the samples."""
-        if self.dtype == "float64" or str(getattr(X, "dtype", "")) == "float32":
-            return
-        if not isinstance(X, Sequences):
-            some = slice(None, None, len(sequences) * sequences.shape[1] // CHECKED_AT_ONCE + 1)
-            if is_ragged(X):
-                X = list(X)[some]
-            else:
-                X = X.iloc[some] if hasattr(X, "iloc") else np.asarray(plain_data(X, "X"))[some]
-                X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", allow_nd=True)
-            X = as_sequences(X, n_channels=sequences.n_channels, dtype=np.float64)
-        names = sequences.channel_names or [f"channel {i}" for i in range(sequences.n_channels)]
-        warn_of_rounding(X.values, range(len(names)), self.dtype, AGAINST_ROUNDING, names)
-
-    def _read_lists(self, X: list | tuple, reset: bool) -> Any:
-        """Lists of one length, as an array if they are sequences: of steps, or of numbers if fit had such."""
-        if not X:
-            raise ValueError("X is empty. Pass at least one sequence.")
-        array = np.asarray(X)
-        if array.ndim == 2 and not reset and self.n_features_in_ == self.net_.module_.config["n_channels"] == 1:
-            return array[:, :, None]
-        return array if array.ndim == 3 else X
-
-    def _check_channels(self, sequences: Sequences, reset: bool) -> None:
-        names = sequences.channel_names
-        if reset:
-            self.n_features_in_ = sequences.n_channels
-            if hasattr(self, "feature_names_in_"):
-                del self.feature_names_in_
-            if names is not None:
-                self.feature_names_in_ = np.asarray(names, dtype=object)
-            return
-        self._check_net_channels(sequences)
-        fitted = getattr(self, "feature_names_in_", None)
-        if names is not None and fitted is not None and len(fitted) == len(names) and tuple(fitted) != names:
-            raise ValueError(
-                f"X has the channels {', '.join(names)}, but the model was fitted with {', '.join(map(str, fitted))}. "
-                "Pass the same columns in the same order."
-            )
-
-    def _check_net_channels(self, sequences: Sequences, hint: str = "Pass the same channels.") -> None:
-        expected = self.net_.module_.config["n_channels"]
-        if sequences.n_channels != expected:
-            names = getattr(self, "feature_names_in_", ())
-            which = f" ({', '.join(map(str, names))})" if len(names) == expected else ""
-            raise ValueError(
-                f"X has {sequences.n_channels} channels, but the model was fitted with {expected}{which}. {hint}"
-            )
-
-    def _categorical_channels(self, sequences: Sequences) -> list[int]:
-        """Positions of the channels that hold codes, their codes checked."""
-        chosen = self.categorical_features
-        if chosen is None or (isinstance(chosen, str) and chosen == "from_dtype"):
-            channels = list(sequences.categorical) if chosen is not None else []
-        else:
-            with reading("categorical_features", "Pass positions, names or a mask of channels."):
-                channels = channel_positions(np.asarray(chosen), sequences, "categorical_features")
-        if self.dtype == "float32":
-            check_codes_exact(sequences, channels)
-        return channels
+    # Validation data --------------------------------------------------------------------------------------------------
 
     def _check_validation(self, validation: tuple[Any, Any], X: Any, sequences: Sequences) -> Samples | None:
         X_val, y_val = validation
@@ -398,30 +305,6 @@ class RecurrentEstimator(NetEstimator):
             held_out = self._check_X_val(X_val, X, sequences)
         with reading("y_val"):
             return held_out, self._check_y(y_val, held_out, reset=False), None
-
-    def _check_X_val(self, X_val: Any, X: Any, sequences: Sequences) -> Sequences:
-        X_val = plain_data(X_val, "X_val")
-        is_rows = isinstance(X, Sequences) and isinstance(X_val, np.ndarray) and X_val.ndim == 2
-        if is_rows or (hasattr(X_val, "columns") and not is_table(X)):
-            raise ValueError(
-                f"X_val is a table, but X is {type(X).__name__}. Pass both in one form; behind SlidingWindow in a "
-                "Pipeline, make Pipeline(..., transform_input=['X_val']) with metadata routing, or pass windows."
-            )
-        if hasattr(X_val, "columns"):
-            X_val = validate_data(self, X_val, reset=False, dtype=self.dtype, ensure_all_finite="allow-nan")
-        held_out = as_sequences(X_val, n_channels=int(self.n_channels), dtype=self.dtype)
-        if held_out.n_channels != sequences.n_channels:
-            raise ValueError(
-                f"X_val has {held_out.n_channels} channels, but X has {sequences.n_channels}. Pass the same channels."
-            )
-        names, of_X = held_out.channel_names, sequences.channel_names
-        if names is not None and of_X is not None and names != of_X:
-            raise ValueError(
-                f"X_val has the channels {', '.join(names)}, but X has {', '.join(of_X)}. Pass the same columns in the "
-                "same order."
-            )
-        check_usable(held_out, "X_val")
-        return held_out
 
     def _stops_early(self, n_samples: int, has_validation: bool) -> bool:
         if self.early_stopping == "auto":

@@ -325,8 +325,8 @@ class RNNForecaster(OriginForecaster):
         DataFrame of shape (n_groups * horizon, n_columns), or ndarray of shape (horizon, n_columns) or (horizon,)
             Group, time, for each target its forecast and then its quantiles, such as `load_q0.9`. Times are in the
             index if they were there. An array of the same columns, without group and time, if `fit` had one; 1-D for a
-            single column. NaN, with a warning, where the
-            last `n_steps_` rows of a group have no value of the target to begin from.
+            single column. NaN, with a warning, where the last `n_steps_` rows of a group have no value of the target to
+            begin from.
 
         Raises
         ------

@@ -23,6 +23,7 @@ FLOORS = {
     "classifier": 3,
     "forecaster": 3,
     "_estimator": 2,
+    "_sequence_reader": 2,
     "_net_estimator": 2,
     "_forecast_base": 2,
     "_forecast_history": 2,
