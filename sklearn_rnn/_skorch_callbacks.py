@@ -85,8 +85,8 @@ def check_callbacks(callbacks: Iterable[Any]) -> None:
         if issubclass(kind, (EpochScoring, BatchScoring, PassthroughScoring)):
             raise TypeError(
                 f"callbacks has {kind.__name__}, but the nets are trained on standardised targets, by which no metric "
-                "can score. Drop it: the losses are in history_, and scikit-learn's ScoringMonitor, set by "
-                "set_callbacks, scores each epoch."
+                "can score. Drop it: the losses are in history_, and scikit-learn's ScoringMonitor (from its version "
+                "1.9 on), set by set_callbacks, scores each epoch."
             )
 
 
