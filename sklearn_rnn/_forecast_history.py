@@ -19,14 +19,13 @@ from sklearn_rnn._panel import (
     check_spacing,
     find_roles,
     frame_of_array,
-    of_group,
     read_history,
     sort_rows,
     warn_of_rows_alone,
     with_numbers,
     with_static_values,
 )
-from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups
+from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups, of_group
 from sklearn_rnn._times import format_time
 
 

@@ -18,8 +18,10 @@ from sklearn_rnn._rows import (
     check_has_columns,
     check_no_duplicate,
     check_no_infinity,
+    of_group,
     one_group,
     read_groups,
+    readable_label,
     sorted_order,
     times_of_frame,
 )
@@ -211,8 +213,8 @@ def with_static_values(rows: Rows, roles: Roles) -> Rows:
         if changes.any():
             label = rows.labels[rows.groups[int(changes.to_numpy().argmax())]]
             raise ValueError(
-                f"static column {name!r} changes within group {_readable(label)}, but a static column has one value a "
-                "group. Name it in known= if it is known in advance, else leave it a past covariate."
+                f"static column {name!r} changes within group {readable_label(label)}, but a static column has one "
+                "value a group. Name it in known= if it is known in advance, else leave it a past covariate."
             )
         filled = (column.isna() & of_group.notna()).to_numpy()
         if filled.any():
@@ -337,7 +339,7 @@ def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequen
     if (codes < 0).any():
         label = expected.labels[expected.groups[int((codes < 0).argmax())]]
         raise ValueError(
-            f"future has no rows of group {_readable(label)}. Pass {horizon} rows of each group. {SOME_GROUPS}"
+            f"future has no rows of group {readable_label(label)}. Pass {horizon} rows of each group. {SOME_GROUPS}"
         )
     if expected.times is None or given.times is None:
         step_given, step_expected = _count_in_group(given.groups), _count_in_group(expected.groups)
@@ -354,7 +356,7 @@ def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequen
             what = f"fewer than the {horizon} rows that are needed"
         else:
             what = f"no row at {format_time(expected.times[first], frequency.kind)}, which follows the history"
-        where, hint = (f" for group {_readable(label)}", f" {SOME_GROUPS}") if label else ("", "")
+        where, hint = (f" for group {readable_label(label)}", f" {SOME_GROUPS}") if label else ("", "")
         raise ValueError(f"future has {what}{where}. Pass the {horizon} rows after the history's last one.{hint}")
     return rows
 
@@ -403,11 +405,6 @@ def warn_of_rows_alone(rows: Rows, frequency: Frequency) -> None:
         )
 
 
-def of_group(rows: Rows, row: int) -> str:
-    label = rows.labels[rows.groups[row]]
-    return f" of group {_readable(label)}" if label else ""
-
-
 def _count_in_group(groups: NDArray) -> NDArray:
     return pd.Series(groups).groupby(groups).cumcount().to_numpy()
 
@@ -454,7 +451,3 @@ def _read_column(column: pd.Series, categories: list | None) -> NDArray:
     if _is_categorical(column):
         raise ValueError(f"Column {column.name!r} is {column.dtype}, but it was numbers in fit. Pass numbers.")
     return column.to_numpy(np.float64, na_value=np.nan)
-
-
-def _readable(label: tuple) -> str:
-    return repr(label[0]) if len(label) == 1 else repr(label)

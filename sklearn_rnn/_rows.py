@@ -12,11 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sklearn_rnn._errors import reading, warn
-from sklearn_rnn._times import Times, format_time, is_time_index, read_times
+from sklearn_rnn._times import Times, format_time, gap_as_number, is_gap, is_time_index, read_times
 
 _LIKE_A_DATE = re.compile(r"\d{4}[-/.]\d{1,2}(\D|$)|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}(\D|$)")
 LARGEST_ROUNDING = 0.01  # in standard deviations
 AGAINST_ROUNDING = "Subtract a constant from it, or set dtype='float64'."
+ENOUGH_TO_BE_NEAR = 12  # rows: fewer may be far from each other without anything being wrong
 CHECKED_AT_ONCE = 65_536  # rows, so that looking for infinities needs no array as large as X
 
 
@@ -226,6 +227,17 @@ def _is_among(name: Any, columns: pd.Index) -> bool:
     return isinstance(name, Hashable) and name in columns
 
 
+def readable_label(label: tuple) -> str:
+    """Of a group, as a user would write it."""
+    return repr(label[0]) if len(label) == 1 else repr(label)
+
+
+def of_group(rows: Rows, row: int) -> str:
+    """ " of group 'a'" for a row of it, nothing where there is one series."""
+    label = rows.labels[rows.groups[row]]
+    return f" of group {readable_label(label)}" if label else ""
+
+
 def check_no_duplicate(rows: Rows, order: NDArray | None, kind: str | None) -> None:
     """Raise a ValueError that names the first time that occurs twice in a group."""
     if rows.times is None:
@@ -235,13 +247,30 @@ def check_no_duplicate(rows: Rows, order: NDArray | None, kind: str | None) -> N
     if not same.any():
         return
     first = int(same.argmax())
-    group = rows.labels[groups[first]]
-    where = f" in group {group[0] if len(group) == 1 else group!r}" if group else ""
+    label = rows.labels[groups[first]]
+    where = f" in group {readable_label(label)}" if label else ""
     raise ValueError(
         f"Time {format_time(times[first], kind)} occurs more than once{where}, but each row of a series needs its own "
         "time. Drop or average such rows, name the column that tells the series apart with group=, or call "
         "reset_index(drop=True) if the index is no time."
     )
+
+
+def warn_of_windows_of_one_row(rows: Rows, order: NDArray | None, max_gap: Any) -> None:
+    """Tell of groups of which no two rows are within `max_gap`, a number or Timedelta, of each other."""
+    if max_gap is None or rows.times is None:
+        return
+    groups, times = (rows.groups, rows.times) if order is None else (rows.groups[order], rows.times[order])
+    together = (groups[1:] == groups[:-1]) & ~is_gap(times, gap_as_number(max_gap))
+    alone = np.setdiff1d(np.flatnonzero(rows.sizes() >= ENOUGH_TO_BE_NEAR), groups[1:][together])
+    if len(alone):
+        label = rows.labels[alone[0]]
+        where = f" of group {readable_label(label)}" if label else ""
+        warn(
+            f"No two rows{where} are within max_gap, {max_gap}, of each other, so that each window is of a single row"
+            f"{f', as in {len(alone)} groups in all' if len(alone) > 1 else ''}. Set a larger max_gap, or bring all "
+            "series to one spacing.",
+        )
 
 
 def warn_of_rounding(

@@ -170,6 +170,13 @@ def read_max_gap(max_gap: Any, kind: str | None) -> Any:
     return gap
 
 
+def with_clock_changes(max_gap: Any, kind: str, spacings: NDArray) -> Any:
+    """The `max_gap` of whole local days, which the end of a summer time makes an hour longer."""
+    if kind != ZONED or spacings.size == 0:
+        return max_gap
+    return max_gap + pd.Timedelta(_without_clock_changes(spacings)[1])
+
+
 def gap_as_number(max_gap: Any) -> Any:
     """A `max_gap` in the unit of :class:`Times`."""
     return max_gap.as_unit("ns").value if isinstance(max_gap, pd.Timedelta) else max_gap

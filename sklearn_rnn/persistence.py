@@ -63,8 +63,8 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     model : estimator
-        Of this package and scikit-learn alone, with all that it holds. Functions may be numpy's ufuncs and
-        scikit-learn's metrics.
+        Of this package and scikit-learn alone, with all that it holds, but for scikit-learn's trees and what boosts or
+        averages them. Functions may be numpy's ufuncs and scikit-learn's metrics.
     path : str or path-like
         The file; ".skops" is a usual ending.
 

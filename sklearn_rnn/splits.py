@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _num_samples
 
 from sklearn_rnn._errors import reading, warn
-from sklearn_rnn._rows import as_pandas, check_has_columns
+from sklearn_rnn._rows import as_names, as_pandas, check_has_columns, read_groups
 from sklearn_rnn._times import read_times
 from sklearn_rnn._validation import check_parameters
 
@@ -39,6 +39,9 @@ class WindowSplit(BaseCrossValidator):
     time : str, default=None
         The column of a DataFrame with the times, in any order. All lengths then count distinct times, not rows. None
         takes the rows in the order given.
+    group : str or list of str, default=None
+        With `time`, the columns that tell series apart. `horizon` and `n_steps` then count the rows of a series, as
+        they must where some series lack rows, or have fewer than others: a series' next row may be many times later.
     purge : {"targets", "windows"}, default="targets"
         Which rows before a test block are not trained on: "targets" those whose targets lie in it; "windows" also
         those whose targets lie in the window of a test row.
@@ -46,7 +49,8 @@ class WindowSplit(BaseCrossValidator):
     Raises
     ------
     ValueError
-        In `split`, if the data are too short, `time` names no column, or a parameter is out of range.
+        In `split`, if the data are too short, `time` or `group` names no column, `group` stands without `time`, or a
+        parameter is out of range.
 
     See Also
     --------
@@ -68,6 +72,7 @@ class WindowSplit(BaseCrossValidator):
         "horizon": [Interval(Integral, 0, None, closed="left")],
         "test_size": [Interval(Integral, 1, None, closed="left"), None],
         "time": [str, Integral, None],
+        "group": [str, Integral, list, tuple, None],
         "purge": [StrOptions({"targets", "windows"})],
     }
 
@@ -79,6 +84,7 @@ class WindowSplit(BaseCrossValidator):
         horizon: int = 1,
         test_size: int | None = None,
         time: str | None = None,
+        group: str | list[str] | None = None,
         purge: str = "targets",
     ) -> None:
         self.n_splits = n_splits
@@ -86,6 +92,7 @@ class WindowSplit(BaseCrossValidator):
         self.horizon = horizon
         self.test_size = test_size
         self.time = time
+        self.group = group
         self.purge = purge
 
     def split(
@@ -110,22 +117,28 @@ class WindowSplit(BaseCrossValidator):
         check_parameters(self)
         if groups is not None:
             warn(
-                f"{type(self).__name__} ignores groups: with time set, it cuts all groups at the same time.",
+                f"{type(self).__name__} ignores groups: with time set, it cuts all groups at the same time. A group's "
+                "column is named by group=.",
             )
         with reading("y"):
             check_consistent_length(y)
+        gap = int(self.horizon) + (int(self.n_steps) - 1 if self.purge == "windows" else 0)
         with reading("X", "Pass rows of one length with y."):
             X, y = indexable(X, y)
-            moments = _moments(X, self.time)
-        n_splits, gap = int(self.n_splits), int(self.horizon)
-        if self.purge == "windows":
-            gap += int(self.n_steps) - 1
+        moments = _moments(X, self.time)
+        reached = self._reached(X, moments, gap)
+        n_splits = int(self.n_splits)
         n_moments = int(moments.max(initial=-1)) + 1
         test_size = n_moments // (n_splits + 1) if self.test_size is None else int(self.test_size)
         self._check_length(n_moments, test_size, gap)
-        for begin in range(n_moments - n_splits * test_size, n_moments, test_size):
-            test = (moments >= begin) & (moments < begin + test_size)
-            yield np.flatnonzero(moments < begin - gap), np.flatnonzero(test)
+        for fold, begin in enumerate(range(n_moments - n_splits * test_size, n_moments, test_size)):
+            train, test = reached < begin, (moments >= begin) & (moments < begin + test_size)
+            if not train.any():
+                raise ValueError(
+                    f"No row is left to train on before test block {fold}: no group has {gap + 1} rows there. Use "
+                    "fewer splits, a smaller test_size, horizon or n_steps, or pass more data."
+                )
+            yield np.flatnonzero(train), np.flatnonzero(test)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Give the number of folds.
@@ -140,6 +153,31 @@ class WindowSplit(BaseCrossValidator):
         int
         """
         return self.n_splits
+
+    def _reached(self, X: Any, moments: NDArray[np.intp], gap: int) -> NDArray[np.intp]:
+        """The moment of the row `gap` rows after each row, that of its series if `group` tells; else as if it had one.
+
+        Where a series ends before, nobody knows: later than all.
+        """
+        if self.group is None:
+            changes = np.diff(np.bincount(moments))
+            if gap and (changes > 0).any() and (changes[: np.flatnonzero(changes > 0)[-1]] < 0).any():
+                warn(
+                    "Some times of X have fewer rows than times before and after them, so the next row of a series "
+                    "may be later than the next time, and rows to train on may have their targets in the test rows. "
+                    "Name the columns that tell series apart by group=.",
+                )
+            return moments + gap
+        if self.time is None:
+            raise ValueError(f"group is {self.group!r}, but time is None. Name the column of times, too.")
+        X, names = as_pandas(X), as_names(self.group)
+        check_has_columns(X, None, names)
+        groups, _ = read_groups(X, names)
+        n_moments = int(moments.max(initial=-1)) + 1
+        rows, place = np.unique(groups * n_moments + moments, return_inverse=True)  # of each series and time
+        later = np.minimum(place + gap, len(rows) - 1)
+        is_own = (place + gap < len(rows)) & (rows[later] // n_moments == groups)
+        return np.where(is_own, rows[later] % n_moments, n_moments)
 
     def _check_length(self, n_moments: int, test_size: int, gap: int) -> None:
         what = "rows" if self.time is None else "distinct times"
@@ -161,6 +199,7 @@ def _moments(X: Any, time: str | None) -> NDArray[np.intp]:
     """The rank in time of each row, of shape (n_rows,); rows of the same time share one."""
     if time is None:
         return np.arange(_num_samples(X))
-    X = as_pandas(X)
-    check_has_columns(X, time, [])
+    with reading("X"):
+        X = as_pandas(X)
+        check_has_columns(X, time, [])
     return np.unique(read_times(X[time], f"time {time!r}").numbers, return_inverse=True)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from io import BytesIO, StringIO
 from numbers import Integral, Real
 from typing import Any
 
@@ -38,7 +39,8 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         See :class:`~sklearn.feature_extraction.text.CountVectorizer`. The default `token_pattern` here keeps words of
         one letter and punctuation, which carry meaning in a sequence.
     max_length : int or None, default=None
-        Keep at most the first `max_length` tokens of a text.
+        Keep at most the first `max_length` tokens of a text. n-grams of several lengths follow one another by length,
+        as the analyzer gives them: all tokens of the text, then all pairs.
 
     Attributes
     ----------
@@ -159,7 +161,12 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
             As :meth:`fit`.
         """
         documents = self._check_documents(raw_documents)
-        return self.fit(documents, y).transform(documents)
+        again = documents
+        if self.input == "file":  # which can be read but once
+            with reading("raw_documents", "Pass a list of open files."):
+                texts = [file.read() for file in documents]
+            documents, again = ([_as_file(text) for text in texts] for _ in range(2))
+        return self.fit(documents, y).transform(again)
 
     def transform(self, raw_documents: Iterable) -> Sequences:
         """Turn texts into sequences of codes.
@@ -234,7 +241,7 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         if hasattr(raw_documents, "columns"):
             raise ValueError(
                 f"raw_documents is a table with the columns {list(raw_documents.columns)}. Pass the one with the texts "
-                "as a Series, as in X['text']; a ColumnTransformer does so where the column is a str, not a list."
+                "as a Series, as in X['text']."
             )
         with reading("raw_documents", "Pass a list of texts."):
             documents = list(raw_documents)
@@ -254,3 +261,7 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
+
+
+def _as_file(text: str | bytes) -> StringIO | BytesIO:
+    return StringIO(text) if isinstance(text, str) else BytesIO(text)

@@ -35,6 +35,7 @@ from sklearn_rnn._rows import (
     sorted_order,
     spacings,
     warn_of_rounding,
+    warn_of_windows_of_one_row,
     without_gap_before,
 )
 from sklearn_rnn._times import (
@@ -46,6 +47,7 @@ from sklearn_rnn._times import (
     is_gap,
     read_max_gap,
     warn_of_counted_groups,
+    with_clock_changes,
 )
 from sklearn_rnn._validation import check_parameters, plain_data
 from sklearn_rnn.sequences import Sequences
@@ -315,7 +317,9 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self._time_kind = None if times is None else times.kind
         check_no_duplicate(rows, order, self._time_kind)
         self.max_gap_ = self._find_max_gap(rows, order, times)
-        self._remember(last_rows_of_groups(rows, order, self.n_steps - 1))
+        if times is not None and (self.max_gap is not None or times.kind != INTEGERS):
+            warn_of_windows_of_one_row(rows, order, self.max_gap_)
+        self._remember(last_rows_of_groups(rows, order, self.n_steps))  # the last may be asked for once more
         self._channels = list(range(self.n_features_in_))
         self._channel_names = None
         if isinstance(X, pd.DataFrame):
@@ -350,11 +354,12 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             )
 
     def _find_max_gap(self, rows: Rows, order: NDArray | None, times: Times | None) -> Any:
-        if self.max_gap is not None:
-            return read_max_gap(self.max_gap, None if times is None else times.kind)
+        gap = None if self.max_gap is None else read_max_gap(self.max_gap, None if times is None else times.kind)
         if times is None:
             return None
         steps = spacings(rows, order)
+        if gap is not None:
+            return with_clock_changes(gap, times.kind, steps)
         if self.time is None and self.group is not None and times.kind == INTEGERS:
             warn_of_counted_groups(steps)
         return default_max_gap(times, steps)

@@ -178,6 +178,25 @@ def test_a_panel_gets_axes_side_by_side_the_first_nine_of_many(of_stores):
     assert [bool(ax.get_ylabel()) for ax in display.axes_] == [True, False, False] * 3
 
 
+def test_the_legend_names_what_is_drawn_in_any_panel(of_stores):
+    actual = stores(11, 44)
+    display = ForecastDisplay.from_estimator(of_stores, groups=[0, 1], actual=actual[actual["store"] == 1])
+    (legend,) = display.figure_.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["history", "actual", "forecast"]
+
+
+@pytest.mark.parametrize(("n_history", "n_drawn"), [(0, None), (1, 1), (100, 40), (None, 24)])
+def test_as_much_of_the_history_is_drawn_as_asked_for(of_stores, n_history, n_drawn):
+    line = ForecastDisplay.from_estimator(of_stores, X=stores(1, 40), n_history=n_history).history_lines_[0]
+    assert line is None if n_drawn is None else len(drawn(line)[1]) == n_drawn
+
+
+@pytest.mark.parametrize("n_history", [-1, 1.5, "all"])
+def test_no_other_number_of_rows_is_a_history(of_stores, n_history):
+    with pytest.raises(ValueError, match="n_history is .*, but must be an integer that is not negative, or None"):
+        ForecastDisplay.from_estimator(of_stores, n_history=n_history)
+
+
 def test_chosen_groups_are_drawn_in_the_users_axes(of_stores):
     figure, axes = plt.subplots(1, 2)
     display = ForecastDisplay.from_estimator(of_stores, groups=[10, 3], ax=axes)

@@ -105,6 +105,39 @@ def test_rows_of_every_container_can_be_split(X):
     assert [len(test) for _, test in WindowSplit(3).split(X)] == [5, 5, 5]
 
 
+def with_holes(seed=0):
+    """A daily series that lacks every seventh day, a weekly one, and one that ends early; in any order."""
+    days = pd.date_range("2024-01-01", periods=60)
+    of_shop = {"holes": days[np.arange(60) % 7 != 3], "weekly": days[::7], "closed": days[:20]}
+    rows = pd.concat([pd.DataFrame({"date": when, "shop": shop, "city": "x"}) for shop, when in of_shop.items()])
+    return rows.sample(frac=1, random_state=seed).reset_index(drop=True)
+
+
+@pytest.mark.parametrize("group", ["shop", ["shop", "city"]])
+@pytest.mark.parametrize(("horizon", "n_steps", "purge"), [(1, 1, "targets"), (3, 1, "targets"), (2, 3, "windows")])
+def test_with_groups_the_rows_of_a_series_count(group, horizon, n_steps, purge):
+    X = with_holes()
+    gap = horizon + n_steps - 1
+    split = WindowSplit(3, horizon=horizon, n_steps=n_steps, purge=purge, test_size=8, time="date", group=group)
+    for train, test in split.split(X):
+        begin = X["date"][test].min()
+        for shop, rows in X.groupby("shop"):
+            before = rows.sort_values("date")
+            before = before[before["date"] < begin]
+            expected = before.index[: max(len(before) - gap, 0)]
+            if shop == "closed":  # whose targets behind its end nobody knows
+                assert len(expected) == 20 - gap
+            assert sorted(train[np.isin(train, rows.index)]) == sorted(expected)
+
+
+def test_series_that_lack_rows_are_warned_of_where_no_group_is_named():
+    with pytest.warns(UserWarning, match="may have their targets in the test rows. Name the columns .* by group="):
+        next(WindowSplit(2, time="date").split(with_holes()))
+    next(WindowSplit(2, time="date", horizon=0).split(with_holes()))  # nothing to leak: no warning
+    X, options = panel(), {"time": "date", "horizon": 2}
+    assert_same_folds(WindowSplit(3, **options, group="shop").split(X), WindowSplit(3, **options).split(X))
+
+
 def test_a_grid_search_can_use_it():
     X = panel()
     model = make_pipeline(SlidingWindow(1, time="date", group="shop", flatten=True), Ridge())
@@ -120,7 +153,7 @@ def test_cross_validation_can_use_it():
 
 
 def test_its_repr_shows_its_parameters():
-    expected = "WindowSplit(horizon=24, n_splits=2, n_steps=1, purge='targets', test_size=None, time=None)"
+    expected = "WindowSplit(group=None, horizon=24, n_splits=2, n_steps=1, purge='targets', test_size=None, time=None)"
     assert " ".join(repr(WindowSplit(2, horizon=24)).split()) == expected
 
 
@@ -148,6 +181,13 @@ def test_groups_are_ignored_with_a_warning():
         (WindowSplit(time="day"), panel(), r"X has no column 'day'. Its columns are \['date', 'shop', 'sold'\]"),
         (WindowSplit(time="date"), np.zeros(30), r"X is a ndarray, but only a DataFrame has the columns"),
         (WindowSplit(time="shop"), panel(), "time 'shop' is .*pd.to_datetime"),
+        (WindowSplit(group="shop"), panel(), "group is 'shop', but time is None. Name the column of times"),
+        (WindowSplit(time="date", group="town"), panel(), "X has no column 'town'"),
+        (
+            WindowSplit(2, time="date", group="shop", test_size=8, horizon=3),
+            pd.DataFrame({"date": range(20), "shop": ["a", "b"] * 10}),
+            r"No row is left to train on before test block 0: no group has 4 rows there. Use",
+        ),
         (WindowSplit(0), np.zeros(9), "'n_splits' parameter of WindowSplit must be"),
         (WindowSplit(n_steps=0), np.zeros(9), "'n_steps' parameter"),
         (WindowSplit(horizon=-1), np.zeros(9), "'horizon' parameter"),

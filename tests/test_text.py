@@ -1,5 +1,7 @@
 """SequenceVectorizer against CountVectorizer and plain Python."""
 
+import io
+
 import numpy as np
 import pytest
 from sklearn import set_config
@@ -26,6 +28,13 @@ def test_a_generator_of_texts_is_read_once():
     expected = SequenceVectorizer().fit_transform(texts)
     given = SequenceVectorizer().fit_transform(text for text in texts)
     np.testing.assert_array_equal(given, expected)
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, lambda text: io.BytesIO(text.encode())])
+def test_open_files_are_read_once(kind):
+    texts = ["to be or not", "to do"]
+    expected = SequenceVectorizer().fit_transform(texts)
+    np.testing.assert_array_equal(SequenceVectorizer(input="file").fit_transform(map(kind, texts)), expected)
 
 
 def test_tokens_keep_their_order_and_unknown_ones_their_place():

@@ -363,7 +363,7 @@ def test_context_is_a_copy_of_few_rows():
     window = SlidingWindow(5).fit(X)
     X[:] = 7
     assert len(pickle.dumps(window)) < 3000
-    assert len(window._context_values) == 4  # a window of 5 rows reaches no further back
+    assert len(window._context_values) == 5  # a window of the last row reaches no further back
     assert not window._context_values.any()
 
 
@@ -568,3 +568,29 @@ def test_times_of_arrow_are_times():
     df = pd.DataFrame({"hour": np.arange(6.0)[::-1]}, index=times)
     given = SlidingWindow(3).fit_transform(df.set_axis(times.astype("timestamp[ns][pyarrow]")))
     np.testing.assert_array_equal(np.asarray(given), np.asarray(SlidingWindow(3).fit_transform(df)))
+
+
+@pytest.mark.parametrize("max_gap", [None, "1D", pd.Timedelta(days=1)])
+def test_local_days_are_one_series_over_a_clock_change(max_gap):
+    days = pd.date_range("2024-10-20", periods=20, tz="Europe/Berlin")
+    X = pd.DataFrame({"a": np.arange(20.0)}, index=days)
+    assert SlidingWindow(20, max_gap=max_gap).fit_transform(X).lengths.tolist() == list(range(1, 21))
+    whole = SlidingWindow(20, max_gap=max_gap).fit(X).transform(X.drop(days[10])).lengths
+    assert whole.tolist() == [*range(1, 11), *range(1, 10)]  # a day that is not there is a gap
+
+
+def test_the_last_row_of_fit_has_its_whole_window_alone():
+    X = pd.DataFrame({"a": np.arange(10.0)}, index=pd.date_range("2024", periods=10, freq="h"))
+    window = SlidingWindow(4).fit(X)
+    np.testing.assert_array_equal(window.transform(X[-1:])[0], window.transform(X)[9])
+
+
+def test_series_whose_windows_all_have_a_single_row_are_told_of():
+    hourly = pd.DataFrame({"g": "a", "t": pd.date_range("2024", periods=240, freq="h"), "v": 1.0})
+    daily = [hourly[:48].assign(g=g, t=pd.date_range("2024", periods=48, freq="D")) for g in "bc"]
+    with pytest.warns(
+        UserWarning, match="No two rows of group 'b' are within max_gap, 0 days 01:00:00.*in 2 groups in"
+    ):
+        SlidingWindow(5, time="t", group="g").fit(pd.concat([hourly, *daily]))
+    with pytest.warns(UserWarning, match="No two rows are within max_gap, 0 days 00:01:00, of each other"):
+        SlidingWindow(5, time="t", max_gap="1min").fit(hourly[["t", "v"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,12 +122,14 @@ class ForecastDisplay:
             The groups to draw, as values of the column `group`, or tuples of several. None takes the first ones, as
             many as make at most 9 panels.
         n_history : int, default=None
-            How many rows of the history to draw. None takes four times the horizon, and at least 24.
+            How many rows of the history to draw, 0 for none. None takes four times the horizon, and at least 24.
 
         Returns
         -------
         ForecastDisplay
         """
+        if n_history is not None and (not isinstance(n_history, Integral) or n_history < 0):
+            raise ValueError(f"n_history is {n_history!r}, but must be an integer that is not negative, or None.")
         panels, n_series = self._panels(groups, n_history)
         axes = _new_axes(import_pyplot(type(self).__name__), panels) if ax is None else _as_axes(ax, len(panels))
         self.axes_, self.ax_, self.figure_ = axes, axes[0], axes[0].figure
@@ -134,7 +137,7 @@ class ForecastDisplay:
         for panel, one in zip(panels, axes, strict=True):
             self._draw(panel, one, TICKS if len(panels) == 1 else TICKS_OF_MANY)
         self.line_ = self.lines_[0]
-        handles, labels = self.ax_.get_legend_handles_labels()
+        handles, labels = _legend_of(axes)
         if ax is not None:
             self.ax_.legend(handles, labels)
             return self
@@ -199,7 +202,7 @@ class ForecastDisplay:
         if self.history is not None:
             history = self._part(self.history, label, before=True)[target]
             n_rows = max(HORIZONS_OF_HISTORY * len(forecast), LEAST_HISTORY) if n_history is None else n_history
-            history = history[history.index < forecast.index[0]].iloc[-n_rows:]
+            history = history[history.index < forecast.index[0]].tail(n_rows)
         if self.actual is not None:
             actual = self._part(self.actual, label)[target]
             actual = actual[actual.index.isin(forecast.index)]
@@ -393,6 +396,14 @@ def _as_axes(ax: Any, n_panels: int) -> Any:
             "as many axes, choose fewer with groups=, or leave ax out."
         )
     return axes[:n_panels]
+
+
+def _legend_of(axes: Sequence[Axes]) -> tuple[list, list]:
+    """Handles and labels of all that is drawn in some of the axes, those of the fullest first."""
+    legends = sorted((one.get_legend_handles_labels() for one in axes), key=lambda legend: -len(legend[1]))
+    handles = {label: handle for legend in reversed(legends) for handle, label in zip(*legend, strict=True)}
+    labels = list(dict.fromkeys(label for legend in legends for label in legend[1]))
+    return [handles[label] for label in labels], labels
 
 
 def _new_axes(pyplot: Any, panels: list[Panel]) -> Any:
