@@ -56,7 +56,13 @@ def read_times(times: pd.Index | pd.Series, name: str) -> Times:
         If a time is missing or infinite, or if they are no times, such as strings.
     """
     with reading(name, "Pass timestamps, periods, durations or numbers."):
-        return _read_times(pd.Index(times), name)
+        try:
+            return _read_times(pd.Index(times), name)
+        except (pd.errors.OutOfBoundsDatetime, pd.errors.OutOfBoundsTimedelta) as error:
+            raise ValueError(
+                f"{name} is out of reach: times are counted in nanoseconds, which end 292 years before and after 1970 "
+                f"({error}). Pass numbers, such as years or days."
+            ) from None
 
 
 def _read_times(index: pd.Index, name: str) -> Times:
@@ -249,7 +255,7 @@ def _even_step(spacings: NDArray, kind: str, rounding_error: float = 0) -> Any:
         return smallest.item()
     commonest = sizes[counts.argmax()]
     n_irregular = int(counts[sizes % commonest != 0].sum())
-    spacing = format_time((commonest * smallest).astype(spacings.dtype), DURATIONS if kind not in NUMERIC else kind)
+    spacing = format_time(spacings[steps == commonest][0], DURATIONS if kind not in NUMERIC else kind)
     warn(
         f"The times are irregular: {n_irregular} of {len(spacings)} spacings are no multiple of {spacing}, the most "
         "common one. Windows therefore cross gaps of any length. Set max_gap to cut them at longer gaps.",

@@ -91,7 +91,7 @@ def to_onnx(model: Any, path: str | os.PathLike | None = None) -> ModelProto:
         taken. Of a Pipeline, StandardScaler, MinMaxScaler, MaxAbsScaler and RobustScaler become part of the graph.
         SlidingWindow and SequenceVectorizer stay outside: X then are the windows of rows as they were before all
         scaling, or codes of tokens. Scalers without SlidingWindow scale each step by its own, so X then has the steps
-        of `fit`.
+        of `fit`; a row with padding at its head, whose steps would be scaled as others, has no equal in the graph.
     path : str or path-like, default=None
         Where the model is also written; a crash leaves what was there before.
 

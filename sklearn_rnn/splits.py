@@ -42,6 +42,7 @@ class WindowSplit(BaseCrossValidator):
     group : str or list of str, default=None
         With `time`, the columns that tell series apart. `horizon` and `n_steps` then count the rows of a series, as
         they must where some series lack rows, or have fewer than others: a series' next row may be many times later.
+        A row for whose target X has no row of the series is left out, too.
     purge : {"targets", "windows"}, default="targets"
         Which rows before a test block are not trained on: "targets" those whose targets lie in it; "windows" also
         those whose targets lie in the window of a test row.

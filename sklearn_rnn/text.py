@@ -21,7 +21,7 @@ from sklearn_rnn._validation import check_parameters
 from sklearn_rnn.sequences import Sequences
 
 UNKNOWN = "<unknown>"
-ADVICE = "Look at the texts, and at vocabulary, ngram_range, token_pattern and the callables among the parameters."
+ADVICE = "Look at the texts, and at min_df, max_df, vocabulary, ngram_range, token_pattern and the callables."
 
 
 class SequenceVectorizer(  # type: ignore[call-arg]  # scikit-learn has no types

@@ -178,6 +178,32 @@ def test_a_panel_gets_axes_side_by_side_the_first_nine_of_many(of_stores):
     assert [bool(ax.get_ylabel()) for ax in display.axes_] == [True, False, False] * 3
 
 
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (
+            lambda df: ForecastDisplay.from_predictions(df[:0], "load"),
+            "forecast has no rows. Pass the forecast of at least one",
+        ),
+        (
+            lambda df: HistoryDisplay.from_history(
+                pd.DataFrame({"epoch": [1, 2], "train_loss": 1.0, "valid_loss": 1.0}), best_epoch=3
+            ),
+            "best_epoch is 3, but the history has the epochs 1 to 2",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw(hours())
+
+
+def test_lines_over_the_steps_are_not_drawn_by_step(forecaster):
+    backtest = forecaster.backtest(hours()[100:], n_origins=2)
+    with pytest.raises(ValueError, match="by is 'step', but each line goes over the steps already"):
+        BacktestDisplay.from_predictions(backtest, by="step")
+
+
 def test_the_legend_names_what_is_drawn_in_any_panel(of_stores):
     actual = stores(11, 44)
     display = ForecastDisplay.from_estimator(of_stores, groups=[0, 1], actual=actual[actual["store"] == 1])

@@ -594,3 +594,21 @@ def test_series_whose_windows_all_have_a_single_row_are_told_of():
         SlidingWindow(5, time="t", group="g").fit(pd.concat([hourly, *daily]))
     with pytest.warns(UserWarning, match="No two rows are within max_gap, 0 days 00:01:00, of each other"):
         SlidingWindow(5, time="t", max_gap="1min").fit(hourly[["t", "v"]])
+
+
+@pytest.mark.parametrize(
+    "index",
+    [pd.period_range("1000", periods=5, freq="Y"), pd.date_range("3000", periods=5, freq="YS", unit="s")],
+    ids=str,
+)
+def test_times_that_nanoseconds_do_not_reach_are_refused(index):
+    X = pd.DataFrame({"a": np.arange(5.0)}, index=index)
+    with pytest.raises(ValueError, match="The index of X is out of reach: .* Pass numbers, such as years or days"):
+        SlidingWindow(3).fit(X)
+    assert SlidingWindow(3).fit_transform(X.set_axis(index.year)).lengths.tolist() == [1, 2, 3, 3, 3]
+
+
+def test_the_commonest_spacing_of_irregular_times_is_told_without_rounding_dust():
+    X = pd.DataFrame({"a": 1.0}, index=pd.date_range("2024", periods=15, freq="6MS"))
+    with pytest.warns(UserWarning, match="no multiple of 184 days 00:00:00, the most common one"):
+        SlidingWindow(3).fit(X)

@@ -134,6 +134,8 @@ class BacktestDisplay:
         if self.metric not in METRICS:
             raise ValueError(f"metric is {self.metric!r}, but must be one of {', '.join(METRICS)}.")
         check_columns(self.backtest, by, "backtest", "columns in by that the backtest has")
+        if "step" in by:
+            raise ValueError(f"by is {self.by!r}, but each line goes over the steps already. Leave 'step' out.")
         levels = _quantiles(self.backtest)
         if self.metric == "coverage" and len(levels) < 2:
             raise ValueError(

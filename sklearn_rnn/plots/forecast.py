@@ -323,6 +323,8 @@ class ForecastDisplay:
         for table, name in ((forecast, "forecast"), (history, "history"), (actual, "actual")):
             if table is not None:
                 check_columns(table, display._columns(), name, "a table with group, time and targets")
+        if forecast.empty:
+            raise ValueError("forecast has no rows. Pass the forecast of at least one.")
         return display.plot(ax, groups=groups, n_history=n_history)
 
     def _columns(self) -> list[Hashable]:

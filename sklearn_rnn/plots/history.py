@@ -82,8 +82,13 @@ class HistoryDisplay:
         -------
         HistoryDisplay
         """
-        ax = one_axes(self, ax)
         epochs, name = self.history["epoch"], "" if self.name is None else f"{self.name}: "
+        if self.best_epoch is not None and self.best_epoch not in set(epochs):
+            raise ValueError(
+                f"best_epoch is {self.best_epoch!r}, but the history has the epochs {epochs.min()} to {epochs.max()}. "
+                "Name one of them, or none."
+            )
+        ax = one_axes(self, ax)
         marker = "o" if len(self.history) == 1 else ""
         (self.line_,) = ax.plot(epochs, self.history["train_loss"], marker=marker, label=f"{name}training")
         self.valid_line_ = self.best_ = None
