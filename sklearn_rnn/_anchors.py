@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_rnn._targets import with_values
+from sklearn_rnn._targets import rows_by_step, with_values
 from sklearn_rnn.sequences import Sequences
 
 
@@ -31,7 +31,7 @@ def last_values(sequences: Sequences, channel: int) -> NDArray[np.float64]:
 
 def _values_by_step(sequences: Sequences, channel: int) -> NDArray[np.float64]:
     """The same at each step of all sequences, one after the other."""
-    return _newest_values(sequences, channel, _rows_by_step(sequences), np.repeat(sequences.starts, sequences.lengths))
+    return _newest_values(sequences, channel, rows_by_step(sequences), np.repeat(sequences.starts, sequences.lengths))
 
 
 def _newest_values(sequences: Sequences, channel: int, rows: NDArray, starts: NDArray) -> NDArray[np.float64]:
@@ -44,11 +44,5 @@ def _newest_values(sequences: Sequences, channel: int, rows: NDArray, starts: ND
 def _with_own_rows(targets: Sequences) -> Sequences:
     """Sequences that share no rows."""
     return Sequences(
-        targets.values[_rows_by_step(targets)], np.cumsum(targets.lengths) - targets.lengths, targets.lengths
+        targets.values[rows_by_step(targets)], np.cumsum(targets.lengths) - targets.lengths, targets.lengths
     )
-
-
-def _rows_by_step(sequences: Sequences) -> NDArray[np.int64]:
-    """The row of each step of all sequences, one after the other."""
-    first = np.cumsum(sequences.lengths) - sequences.lengths
-    return np.arange(sequences.lengths.sum()) + np.repeat(sequences.starts - first, sequences.lengths)

@@ -131,11 +131,12 @@ class HistoryForecaster(NetEstimator):
         first_rows = np.unique(self._last_groups, return_index=True)[1]
         oldest = dict(zip(self._last_labels, self._last_times[first_rows], strict=True))
         for last in np.cumsum(given.sizes()) - 1:
-            kept = oldest[given.labels[given.groups[last]]]
+            label = given.labels[given.groups[last]]
+            kept = oldest[label]
             if given.times[last] < kept:
                 newest, first = (format_time(time, self._frequency.kind) for time in (given.times[last], kept))
                 warn(
-                    f"None of the rows{of_group(given, last)} is kept: the newest is of {newest}, the oldest that is "
+                    f"None of the rows{of_group(label)} is kept: the newest is of {newest}, the oldest that is "
                     f"remembered of {first}. If they are new, go on with the times or numbers of the earlier rows.",
                 )
                 return

@@ -13,7 +13,7 @@ from sklearn_rnn._errors import warn
 from sklearn_rnn._forecast_base import BaseForecaster
 from sklearn_rnn._forecast_data import values_after
 from sklearn_rnn._frequency import find_frequency
-from sklearn_rnn._panel import bounds_of_runs, read_history, sort_rows, with_missing_rows
+from sklearn_rnn._panel import bounds_of_runs, count_in_group, read_history, sort_rows, with_missing_rows
 from sklearn_rnn._rows import Rows, spacings
 from sklearn_rnn.sequences import Sequences
 
@@ -135,10 +135,10 @@ class OriginForecaster(BaseForecaster):
         frame = fresh._as_frame(X, reset=True)
         roles = fresh._find_roles(frame)
         rows, times, original = read_history(frame, roles, self.dtype, row_times=fresh._has_index)
-        late = np.zeros(len(rows.labels), dtype=np.int64)  # how much later than the longest group each begins
         if times is None:  # all groups end together
-            late = rows.sizes().max() - rows.sizes()
-            moments = late[rows.groups] + pd.Series(rows.groups).groupby(rows.groups).cumcount().to_numpy()
+            late = rows.sizes().max() - rows.sizes()  # than the longest group each begins
+            moments = late[rows.groups] + count_in_group(rows.groups)
+            begins = dict(zip(rows.labels, late, strict=True))
         else:
             frequency = find_frequency(times, spacings(sort_rows(rows, times.kind), None), original)
             moments = _moments(times.numbers, frequency.shortest_step)
@@ -159,7 +159,6 @@ class OriginForecaster(BaseForecaster):
                 reason = error
                 continue
             if times is None:
-                begins = dict(zip(rows.labels, late, strict=True))
                 labels = zip(*(part[name] for name in roles.group), strict=True) if roles.group else [()] * len(part)
                 part["origin"] = cut - np.array([begins[label] for label in labels])
                 part["time"] = part["origin"] + part["step"]

@@ -14,10 +14,12 @@ from sklearn_rnn._errors import reading, warn
 from sklearn_rnn._frequency import Frequency
 from sklearn_rnn._rows import (
     Rows,
+    among_all,
     as_pandas,
     check_has_columns,
     check_no_duplicate,
     check_no_infinity,
+    groups_apart,
     of_group,
     one_group,
     read_groups,
@@ -342,7 +344,7 @@ def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequen
             f"future has no rows of group {readable_label(label)}. Pass {horizon} rows of each group. {SOME_GROUPS}"
         )
     if expected.times is None or given.times is None:
-        step_given, step_expected = _count_in_group(given.groups), _count_in_group(expected.groups)
+        step_given, step_expected = count_in_group(given.groups), count_in_group(expected.groups)
     else:
         step_given, step_expected = frequency.keys(given.times), frequency.keys(expected.times)
     found = pd.MultiIndex.from_arrays([given.groups, step_given])
@@ -382,8 +384,9 @@ def check_spacing(rows: Rows, frequency: Frequency) -> None:
     if closer.any():
         first = int(closer.argmax())
         earlier, later = (format_time(time, frequency.kind) for time in rows.times[first : first + 2])
+        where = of_group(rows.labels[rows.groups[first]])
         raise ValueError(
-            f"The rows at {earlier} and {later}{of_group(rows, first)} are closer to each other than those of fit. "
+            f"The rows at {earlier} and {later}{where} are closer to each other than those of fit. "
             f"Resample them to a spacing of {frequency.readable_step}, for example with df.resample, or fit again."
         )
 
@@ -392,20 +395,16 @@ def warn_of_rows_alone(rows: Rows, frequency: Frequency) -> None:
     """Tell of groups of sorted rows that are all farther from each other than those of fit."""
     if rows.times is None:
         return
-    followed = np.zeros(len(rows.labels), dtype=bool)
-    near = (rows.groups[1:] == rows.groups[:-1]) & (np.diff(rows.times) <= 1.01 * frequency.max_gap)
-    followed[rows.groups[1:][near]] = True
-    alone = ~followed & (rows.sizes() > 2)
-    if alone.any():
-        first = int(np.flatnonzero(alone[rows.groups])[0])
+    apart = groups_apart(rows.groups, np.diff(rows.times) <= 1.01 * frequency.max_gap, 3)
+    if len(apart):
         warn(
-            f"No two rows{of_group(rows, first)} are {frequency.readable_step} apart, the spacing of fit, so that "
-            f"each stands alone between gaps{f', as in {alone.sum()} groups in all' if alone.sum() > 1 else ''}. "
-            "Resample them to that spacing, for example with df.resample, or fit again.",
+            f"No two rows{of_group(rows.labels[apart[0]])} are {frequency.readable_step} apart, the spacing of fit, so "
+            f"that each stands alone between gaps{among_all(apart)}. Resample them to that spacing, for example with "
+            "df.resample, or fit again.",
         )
 
 
-def _count_in_group(groups: NDArray) -> NDArray:
+def count_in_group(groups: NDArray) -> NDArray:
     return pd.Series(groups).groupby(groups).cumcount().to_numpy()
 
 

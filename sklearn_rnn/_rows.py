@@ -64,9 +64,14 @@ def sorted_order(groups: NDArray, times: NDArray | None) -> NDArray[np.int64] | 
 
 def spacings(rows: Rows, order: NDArray | None) -> NDArray:
     """The steps in time from each row to the next one of its group, given the order that sorts them."""
-    assert rows.times is not None
-    groups, times = (rows.groups, rows.times) if order is None else (rows.groups[order], rows.times[order])
+    groups, times = _in_order(rows, order)
     return np.diff(times)[groups[1:] == groups[:-1]]
+
+
+def _in_order(rows: Rows, order: NDArray | None) -> tuple[NDArray, NDArray]:
+    """Groups and times of the rows, given the order that sorts them."""
+    assert rows.times is not None
+    return (rows.groups, rows.times) if order is None else (rows.groups[order], rows.times[order])
 
 
 def last_rows_of_groups(rows: Rows, order: NDArray | None, n_rows: int) -> Rows:
@@ -232,9 +237,8 @@ def readable_label(label: tuple) -> str:
     return repr(label[0]) if len(label) == 1 else repr(label)
 
 
-def of_group(rows: Rows, row: int) -> str:
-    """ " of group 'a'" for a row of it, nothing where there is one series."""
-    label = rows.labels[rows.groups[row]]
+def of_group(label: tuple) -> str:
+    """ " of group 'a'", nothing where there is one series."""
     return f" of group {readable_label(label)}" if label else ""
 
 
@@ -242,7 +246,7 @@ def check_no_duplicate(rows: Rows, order: NDArray | None, kind: str | None) -> N
     """Raise a ValueError that names the first time that occurs twice in a group."""
     if rows.times is None:
         return
-    groups, times = (rows.groups, rows.times) if order is None else (rows.groups[order], rows.times[order])
+    groups, times = _in_order(rows, order)
     same = (groups[1:] == groups[:-1]) & (times[1:] == times[:-1])
     if not same.any():
         return
@@ -258,19 +262,26 @@ def check_no_duplicate(rows: Rows, order: NDArray | None, kind: str | None) -> N
 
 def warn_of_windows_of_one_row(rows: Rows, order: NDArray | None, max_gap: Any) -> None:
     """Tell of groups of which no two rows are within `max_gap`, a number or Timedelta, of each other."""
-    if max_gap is None or rows.times is None:
+    if max_gap is None:
         return
-    groups, times = (rows.groups, rows.times) if order is None else (rows.groups[order], rows.times[order])
-    together = (groups[1:] == groups[:-1]) & ~is_gap(times, gap_as_number(max_gap))
-    alone = np.setdiff1d(np.flatnonzero(rows.sizes() >= ENOUGH_TO_BE_NEAR), groups[1:][together])
-    if len(alone):
-        label = rows.labels[alone[0]]
-        where = f" of group {readable_label(label)}" if label else ""
+    groups, times = _in_order(rows, order)
+    apart = groups_apart(groups, ~is_gap(times, gap_as_number(max_gap)), ENOUGH_TO_BE_NEAR)
+    if len(apart):
         warn(
-            f"No two rows{where} are within max_gap, {max_gap}, of each other, so that each window is of a single row"
-            f"{f', as in {len(alone)} groups in all' if len(alone) > 1 else ''}. Set a larger max_gap, or bring all "
-            "series to one spacing.",
+            f"No two rows{of_group(rows.labels[apart[0]])} are within max_gap, {max_gap}, of each other, so that each "
+            f"window is of a single row{among_all(apart)}. Set a larger max_gap, or bring all series to one spacing.",
         )
+
+
+def groups_apart(groups: NDArray, is_near: NDArray, n_rows: int) -> NDArray[np.int64]:
+    """The groups of `n_rows` or more sorted rows of which none is near the one before it."""
+    followed = groups[1:][is_near & (groups[1:] == groups[:-1])]
+    return np.setdiff1d(np.flatnonzero(np.bincount(groups) >= n_rows), followed)
+
+
+def among_all(groups: NDArray) -> str:
+    """How many groups there are besides the one that a message names."""
+    return f", as in {len(groups)} groups in all" if len(groups) > 1 else ""
 
 
 def warn_of_rounding(

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_rnn.sequences import Sequences, as_sequences
+from sklearn_rnn.sequences import Sequences, as_sequences, is_vector_of_objects
 
 
 def form_of(y: Any) -> str:
     """ "sequences", "list" or "dense": the form in which predictions are given back."""
     if isinstance(y, Sequences):
         return "sequences"
-    is_list = isinstance(y, (list, tuple)) or (str(getattr(y, "dtype", "")) == "object" and getattr(y, "ndim", 0) == 1)
+    is_list = isinstance(y, (list, tuple)) or is_vector_of_objects(y)
     return "list" if is_list else "dense"
 
 
@@ -83,7 +83,13 @@ def _place_of(layout: Sequences) -> tuple[int, NDArray]:
 def flat_steps(y: Any, sequences: Sequences) -> NDArray:
     """All targets of all samples one after the other, (n_steps of all samples[, n_targets])."""
     labels, layout = read_step_labels(y, sequences)
-    return np.concatenate(in_form(labels, layout, "list"))
+    return labels[rows_by_step(layout)]
+
+
+def rows_by_step(sequences: Sequences) -> NDArray[np.int64]:
+    """The row of each step of all sequences, one after the other."""
+    first = np.cumsum(sequences.lengths) - sequences.lengths
+    return np.arange(sequences.lengths.sum()) + np.repeat(sequences.starts - first, sequences.lengths)
 
 
 def _items(y: Any) -> list[NDArray]:

@@ -264,11 +264,16 @@ def is_table(X: Any) -> bool:
 
 def is_ragged(X: Any) -> bool:
     """Whether X is a list of sequences: arrays as items, an object array or Series of them, or unequal lists."""
-    if str(getattr(X, "dtype", "")) == "object" and getattr(X, "ndim", 0) == 1:  # an array, or a Series of pandas
+    if is_vector_of_objects(X):
         return len(X) > 0 and all(_is_sequence(item) for item in X)
     if not isinstance(X, (list, tuple)) or not X or not all(_is_sequence(item) for item in X):
         return False
     return not all(isinstance(item, (list, tuple)) for item in X) or len({len(item) for item in X}) > 1
+
+
+def is_vector_of_objects(X: Any) -> bool:
+    """Whether X is an array of objects, or a Series of pandas, of one dimension."""
+    return str(getattr(X, "dtype", "")) == "object" and getattr(X, "ndim", 0) == 1
 
 
 def _is_sequence(item: Any) -> bool:

@@ -127,9 +127,8 @@ class WindowSplit(BaseCrossValidator):
         with reading("X", "Pass rows of one length with y."):
             X, y = indexable(X, y)
         moments = _moments(X, self.time)
-        reached = self._reached(X, moments, gap)
-        n_splits = int(self.n_splits)
-        n_moments = int(moments.max(initial=-1)) + 1
+        n_splits, n_moments = int(self.n_splits), int(moments.max(initial=-1)) + 1
+        reached = self._reached(X, moments, n_moments, gap)
         test_size = n_moments // (n_splits + 1) if self.test_size is None else int(self.test_size)
         self._check_length(n_moments, test_size, gap)
         for fold, begin in enumerate(range(n_moments - n_splits * test_size, n_moments, test_size)):
@@ -155,7 +154,7 @@ class WindowSplit(BaseCrossValidator):
         """
         return self.n_splits
 
-    def _reached(self, X: Any, moments: NDArray[np.intp], gap: int) -> NDArray[np.intp]:
+    def _reached(self, X: Any, moments: NDArray[np.intp], n_moments: int, gap: int) -> NDArray[np.intp]:
         """The moment of the row `gap` rows after each row, that of its series if `group` tells; else as if it had one.
 
         Where a series ends before, nobody knows: later than all.
@@ -174,7 +173,6 @@ class WindowSplit(BaseCrossValidator):
         X, names = as_pandas(X), as_names(self.group)
         check_has_columns(X, None, names)
         groups, _ = read_groups(X, names)
-        n_moments = int(moments.max(initial=-1)) + 1
         rows, place = np.unique(groups * n_moments + moments, return_inverse=True)  # of each series and time
         later = np.minimum(place + gap, len(rows) - 1)
         is_own = (place + gap < len(rows)) & (rows[later] // n_moments == groups)

@@ -317,7 +317,7 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self._time_kind = None if times is None else times.kind
         check_no_duplicate(rows, order, self._time_kind)
         self.max_gap_ = self._find_max_gap(rows, order, times)
-        if times is not None and (self.max_gap is not None or times.kind != INTEGERS):
+        if self.max_gap is not None or self._time_kind != INTEGERS:
             warn_of_windows_of_one_row(rows, order, self.max_gap_)
         self._remember(last_rows_of_groups(rows, order, self.n_steps))  # the last may be asked for once more
         self._channels = list(range(self.n_features_in_))

@@ -403,9 +403,11 @@ def _as_axes(ax: Any, n_panels: int) -> Any:
 def _legend_of(axes: Sequence[Axes]) -> tuple[list, list]:
     """Handles and labels of all that is drawn in some of the axes, those of the fullest first."""
     legends = sorted((one.get_legend_handles_labels() for one in axes), key=lambda legend: -len(legend[1]))
-    handles = {label: handle for legend in reversed(legends) for handle, label in zip(*legend, strict=True)}
-    labels = list(dict.fromkeys(label for legend in legends for label in legend[1]))
-    return [handles[label] for label in labels], labels
+    handles: dict[str, Any] = {}
+    for legend in legends:
+        for handle, label in zip(*legend, strict=True):
+            handles.setdefault(label, handle)
+    return list(handles.values()), list(handles)
 
 
 def _new_axes(pyplot: Any, panels: list[Panel]) -> Any:
