@@ -106,7 +106,23 @@ def other_rows(context: Rows, rows: Rows) -> Rows:
 def _codes_among(rows: Rows, context: Rows) -> NDArray[np.int64]:
     """For each remembered row its group's code among the new rows, -1 if they lack it."""
     code_of = {label: code for code, label in enumerate(rows.labels)}
-    return np.array([code_of.get(label, -1) for label in context.labels])[context.groups]
+    codes = np.array([code_of.get(label, -1) for label in context.labels])
+    if (codes < 0).all():
+        _check_types_of_groups(rows.labels, context.labels)
+    return codes[context.groups]
+
+
+def _check_types_of_groups(labels: list[tuple], remembered: list[tuple]) -> None:
+    """ValueError if a group is new only because its label is of another type than in fit, such as '1' for 1."""
+    texts = {tuple(map(str, label)): label for label in remembered}
+    for label in labels:
+        before = texts.get(tuple(map(str, label)))
+        if before is not None:
+            given, fitted = next((new, old) for new, old in zip(label, before, strict=True) if new != old)
+            raise ValueError(
+                f"Group {readable_label(label)} of X was {readable_label(before)} in fit. Make {type(fitted).__name__} "
+                f"of {type(given).__name__}, for example with astype, so that it counts as the same group."
+            )
 
 
 def _chosen(context: Rows, rows: Rows, codes: NDArray, chosen: NDArray) -> Rows:
@@ -343,7 +359,7 @@ def _read_channels(X: pd.DataFrame, channels: list[int], categories: dict[int, l
             continue
         if column.dtype.kind == "c":
             raise ValueError(f"Complex data not supported: column {column.name!r} is {column.dtype}.")
-        if not pd.api.types.is_numeric_dtype(column):
+        if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
             raise ValueError(
                 f"Column {column.name!r} is {column.dtype}, but channels must be numbers. Name it with time= or "
                 "group= if it is one; else make it a category by astype('category'), encode it as numbers, or drop it."

@@ -148,6 +148,15 @@ def channel_importance(
     """
     last, sequences = _reach_last_step(model, X)
     check_consistent_length(sequences, y, sample_weight)
+    if (
+        isinstance(scoring, str)
+        and getattr(last, "per_step", False)
+        and not (sequences.lengths == sequences.shape[1]).all()
+    ):
+        raise ValueError(
+            f"scoring is {scoring!r}, but scikit-learn's metrics know no targets by step of unequal length. Leave it "
+            "None for the model's own score, or pass a function of model, X and y."
+        )
     if len(sequences) < 2:
         raise ValueError("X has 1 sample, but there must be another one to exchange its values with. Pass more.")
     random = check_random_state(random_state)

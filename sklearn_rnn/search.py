@@ -17,7 +17,7 @@ from sklearn_rnn.regressor import RNNRegressor
 from sklearn_rnn.windows import SlidingWindow
 
 # What to search over, the most worthwhile first.
-ORDERS: dict[type, tuple[str, ...]] = {
+ORDERS: dict[type[BaseEstimator], tuple[str, ...]] = {
     SlidingWindow: ("n_steps",),
     RNNRegressor: (
         *("learning_rate", "hidden_size", "segment_size", "dropout", "pooling", "cell", "bidirectional", "n_layers"),
@@ -59,6 +59,8 @@ def search_space(model: BaseEstimator) -> dict[str, Any]:
     ------
     TypeError
         If there is no estimator of this package in the model.
+    ValueError
+        If a parameter of one is out of range.
 
     Examples
     --------
@@ -87,6 +89,7 @@ def _space_of(model: Any, prefix: str) -> dict[str, Any]:
     """The space of an estimator of this package, else those of the estimators in it."""
     for kind, order in ORDERS.items():
         if isinstance(model, kind):
+            model._validate_params()
             choices = {name: RANGES[name](model) for name in order}
             return {prefix + name: values for name, values in choices.items() if values is not None}
     if isinstance(model, Pipeline):

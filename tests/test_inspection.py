@@ -229,6 +229,8 @@ def test_classes_and_targets_of_every_step_are_scored_as_the_model_does():
         per_step, lists, as_sequences([target[:, None] for target in y]), max_samples=8, random_state=0
     )
     np.testing.assert_allclose(as_sequences_too.importances, result.importances)
+    with pytest.raises(ValueError, match="scoring is 'r2', but scikit-learn's metrics know no targets by step"):
+        channel_importance(per_step, lists, y, scoring="r2")
 
 
 def test_jobs_do_not_change_the_result():

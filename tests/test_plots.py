@@ -198,6 +198,21 @@ def test_what_cannot_be_drawn_is_refused(draw, message):
         draw(hours())
 
 
+def test_times_of_two_kinds_are_refused(forecaster):
+    forecast = forecaster.predict()
+    for name in ("history", "actual"):
+        with pytest.raises(ValueError, match=f"The times of {name} are datetime64.*UTC.*, but those of the forecast"):
+            ForecastDisplay.from_predictions(forecast, "load", **{name: hours().tz_localize("UTC")})
+
+
+@pytest.mark.parametrize("ax", [5, "left", [None]])
+def test_what_are_no_axes_is_refused(forecaster, ax):
+    with pytest.raises(TypeError, match="but must be axes of matplotlib"):
+        ForecastDisplay.from_estimator(forecaster, ax=ax)
+    with pytest.raises(TypeError, match="but must be axes of matplotlib"):
+        HistoryDisplay.from_estimator(forecaster, ax=ax)
+
+
 def test_lines_over_the_steps_are_not_drawn_by_step(forecaster):
     backtest = forecaster.backtest(hours()[100:], n_origins=2)
     with pytest.raises(ValueError, match="by is 'step', but each line goes over the steps already"):

@@ -85,6 +85,11 @@ def test_a_model_without_a_net_is_refused():
             search_space(model)
 
 
+def test_a_model_whose_parameters_are_unfit_is_refused():
+    with pytest.raises(ValueError, match="The 'learning_rate' parameter of RNNRegressor must be a float"):
+        search_space(make_pipeline(SlidingWindow(4), RNNRegressor(learning_rate="fast")))
+
+
 def blocks_of_the_page():
     indented = r"\.\. code-block:: python\n\n((?:(?: {4}[^\n]*)?\n)+)"
     return [textwrap.dedent(block) for block in re.findall(indented, PAGE.read_text(encoding="utf-8"))]

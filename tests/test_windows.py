@@ -152,6 +152,22 @@ def test_boolean_and_nullable_columns_are_channels():
     assert_array_equal(windows.values, np.array([[1, 3, 1], [0, np.nan, 2]], dtype=np.float32))
 
 
+@pytest.mark.parametrize("dtype", ["boolean", "bool[pyarrow]", "int64[pyarrow]", "double[pyarrow]"])
+def test_columns_of_any_nullable_type_are_channels(dtype):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    frame = pd.DataFrame({"open": pd.array([1, 0, None], dtype=dtype)})
+    assert_array_equal(SlidingWindow(1).fit_transform(frame).values[:, 0], np.array([1, 0, np.nan], dtype=np.float32))
+
+
+def test_a_group_of_another_type_than_in_fit_is_no_new_group():
+    frame = pd.DataFrame({"shop": [1, 1, 2, 2], "t": [0, 1, 0, 1], "sold": [1.0, 2, 3, 4]})
+    window = SlidingWindow(2, time="t", group="shop").fit(frame)
+    later = frame.assign(t=frame["t"] + 2, shop=frame["shop"].astype(str))
+    with pytest.raises(ValueError, match="Group '1' of X was 1 in fit. Make int of str"):
+        window.transform(later)
+    assert_array_equal(window.transform(later.assign(shop="x" + later["shop"])[:2]).lengths, [1, 2])  # a new one
+
+
 def test_categories_are_counted_among_the_channels():
     frame = pd.DataFrame({"t": [0, 1], "load": [1.0, 2.0], "kind": pd.Categorical(["ash", "elm"])})
     windows = SlidingWindow(1, time="t").fit_transform(frame)

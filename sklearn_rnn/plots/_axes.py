@@ -45,9 +45,18 @@ def one_axes(display: Any, ax: Axes | None, least_height: float = 0.0) -> Axes:
     """The user's axes, or those of a new figure of at least some height in inches."""
     pyplot = import_pyplot(type(display).__name__)
     if ax is not None:
+        check_axes(ax)
         return ax
     width, height = pyplot.rcParams["figure.figsize"]
     return pyplot.subplots(figsize=(width, max(height, least_height)), layout="constrained")[1]
+
+
+def check_axes(ax: Any) -> None:
+    """TypeError unless it is something to draw in."""
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax is {ax!r:.100}, but must be axes of matplotlib, such as plt.subplots() gives, or None.")
 
 
 def whole_numbers(ax: Axes) -> None:

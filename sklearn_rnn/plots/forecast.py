@@ -12,7 +12,15 @@ import pandas as pd
 
 from sklearn_rnn._forecast_tables import STEP, column_names, coming_table
 from sklearn_rnn._rows import as_names, as_pandas
-from sklearn_rnn.plots._axes import check_columns, final_forecaster, format_times, import_pyplot, ink, positions
+from sklearn_rnn.plots._axes import (
+    check_axes,
+    check_columns,
+    final_forecaster,
+    format_times,
+    import_pyplot,
+    ink,
+    positions,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -201,10 +209,12 @@ class ForecastDisplay:
         history = actual = None
         if self.history is not None:
             history = self._part(self.history, label, before=True)[target]
+            _check_comparable(history.index, forecast.index, "history")
             n_rows = max(HORIZONS_OF_HISTORY * len(forecast), LEAST_HISTORY) if n_history is None else n_history
             history = history[history.index < forecast.index[0]].tail(n_rows)
         if self.actual is not None:
             actual = self._part(self.actual, label)[target]
+            _check_comparable(actual.index, forecast.index, "actual")
             actual = actual[actual.index.isin(forecast.index)]
         title = ", ".join([*map(str, label), *([str(target)] if many_targets else [])])
         return Panel(title, target, forecast, _unless_empty(history), _unless_empty(actual))
@@ -261,6 +271,8 @@ class ForecastDisplay:
             If it is no RNNForecaster.
         ValueError
             If X, future or actual lack a column, or a group is not there.
+        TypeError
+            If ax are no axes.
         """
         model = final_forecaster(estimator, cls.__name__)
         actual = None if actual is None else model._as_frame(actual, reset=False)
@@ -316,7 +328,9 @@ class ForecastDisplay:
         Raises
         ------
         ValueError
-            If a table lacks a column, which it names, or a group is not there.
+            If a table lacks a column, which it names, a group is not there, or times are of two kinds.
+        TypeError
+            If ax are no axes.
         """
         forecast, history, actual = map(as_pandas, (forecast, history, actual))
         display = cls(forecast=forecast, target=target, history=history, actual=actual, time=time, group=group)
@@ -385,6 +399,17 @@ def _level(column: Any, prefix: str) -> float | None:
         return None
 
 
+def _check_comparable(times: pd.Index, of_forecast: pd.Index, name: str) -> None:
+    """ValueError if times of another kind tell no rows before the forecast, or at its times."""
+    try:
+        _ = times < of_forecast[0]
+    except TypeError:
+        raise ValueError(
+            f"The times of {name} are {times.dtype}, but those of the forecast {of_forecast.dtype}, which cannot be "
+            "compared. Bring them to one kind, timestamps for example with tz_localize."
+        ) from None
+
+
 def _unless_empty(values: pd.Series | None) -> pd.Series | None:
     return None if values is None or values.empty else values
 
@@ -392,6 +417,8 @@ def _unless_empty(values: pd.Series | None) -> pd.Series | None:
 def _as_axes(ax: Any, n_panels: int) -> Any:
     """The user's axes as an array; ValueError unless there is one for each panel."""
     axes = np.ravel(ax)
+    for one in axes:
+        check_axes(one)
     if len(axes) < n_panels:
         raise ValueError(
             f"ax has {len(axes)} axes, but there are {n_panels} series to draw, each group and target in its own. Pass "
