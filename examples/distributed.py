@@ -8,14 +8,12 @@ Each process passes its own share of the rows to ``fit``, and the net that comes
     torchrun --nproc-per-node 2 examples/distributed.py
 """
 
-import pickle
-
 import numpy as np
 import torch.distributed as dist
 
-from sklearn_rnn import RNNRegressor
+from sklearn_rnn import RNNRegressor, save
 
-dist.init_process_group("gloo")  # "nccl" where each process has a GPU
+dist.init_process_group("gloo")  # the page "GPUs" says what else changes where each process has a GPU
 rank, n_processes = dist.get_rank(), dist.get_world_size()
 
 # Here each process makes up all rows. Of your own data, let each read its share only.
@@ -28,7 +26,6 @@ model = RNNRegressor(hidden_size=32, max_epochs=10, device="cpu", random_state=0
 model.fit(X[rank::n_processes], y[rank::n_processes])
 
 if rank == 0:
-    with open("distributed.pickle", "wb") as file:
-        pickle.dump(model, file)
+    save(model, "distributed.skops")
     print(f"{n_processes} processes, R2 on {len(X_test)} new sequences: {model.score(X_test, y_test):.3f}")
 dist.destroy_process_group()

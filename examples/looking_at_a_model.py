@@ -30,20 +30,21 @@ table = pd.DataFrame({"cold": cold, "wind": rng.normal(size=len(hours))}, index=
 heat = table["cold"].shift(3).bfill() + rng.normal(scale=0.2, size=len(hours))
 
 model = make_pipeline(SlidingWindow(n_steps=8), RNNRegressor(hidden_size=16, max_epochs=15, random_state=0))
-model.fit(table, heat)
+n_train = 76 * 24
+model.fit(table[:n_train], heat[:n_train])
 HistoryDisplay.from_estimator(model)
 plt.show()
 
 # %%
-# The importance of a channel and a lag is what the score loses when the samples exchange their values of it. Lag 3
-# stands out, and the wind has none.
-ImportanceDisplay.from_estimator(model, table, heat, by="both", block_size=1, random_state=0)
+# The importance of a channel and a lag is what the score loses when the samples exchange their values of it, here on
+# rows that the model was not fitted to. Lag 3 stands out, and the wind has none.
+ImportanceDisplay.from_estimator(model, table[n_train:], heat[n_train:], by="both", block_size=1, random_state=0)
 plt.show()
 
 # %%
 # Two forecasters on the same backtest, in one picture: here it makes little difference how windows are normalised.
 table["heat"] = heat
-train, test = table[: -14 * 24], table[-14 * 24 :]
+train, test = table[:n_train], table[n_train:]
 ax = None
 for normalize in ("last", None):
     forecaster = RNNForecaster(

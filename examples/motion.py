@@ -44,9 +44,10 @@ def main() -> None:
     if files and len(files) != 2:
         parser.error("give two files, training and test, or none")
     train, test = map(read_ts, files) if files else (made_up_motions(40, 0), made_up_motions(100, 1))
-    model = RNNClassifier(segment_size=5, pooling="mean", random_state=0).fit(*train)
+    model = RNNClassifier(segment_size=5, pooling="max", random_state=0).fit(*train)
     print(f"{len(train[0])} motions to learn from, {len(test[0])} to test on")
-    print(f"accuracy: {model.score(*test):.3f}")
+    commonest = np.unique(test[1], return_counts=True)[1].max() / len(test[1])
+    print(f"accuracy: {model.score(*test):.3f}, {commonest:.3f} by naming the commonest alone")
 
 
 if __name__ == "__main__":

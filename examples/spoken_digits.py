@@ -65,7 +65,8 @@ def main() -> None:
     train, test = ([X[i] for i in np.flatnonzero(mask)] for mask in (~is_test, is_test))
     print(f"{len(X)} recordings of {min(map(len, X))} to {max(map(len, X))} frames")
     model = RNNClassifier(bidirectional=True, pooling="mean", random_state=0).fit(train, y[~is_test])
-    print(f"accuracy on {len(test)} recordings: {model.score(test, y[is_test]):.3f}")
+    chance = np.bincount(y[is_test]).max() / len(test)
+    print(f"accuracy on {len(test)} recordings: {model.score(test, y[is_test]):.3f}, {chance:.3f} by chance")
 
 
 if __name__ == "__main__":

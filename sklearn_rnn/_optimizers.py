@@ -9,12 +9,13 @@ import torch
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
-    "adam": torch.optim.Adam,
+    "adam": torch.optim.AdamW,  # Adam's weight decay is part of the gradient: as large as this, it would rule the steps
     "nadam": torch.optim.NAdam,
     "radam": torch.optim.RAdam,
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
 }
+_DECOUPLED_ON_DEMAND = ("nadam", "radam")
 _WITH_ONE_KERNEL = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 _DECORATED = ("add_param_group", "load_state_dict", "state_dict", "step", "zero_grad")
 
@@ -40,6 +41,8 @@ def optimizer_and_options(optimizer: str | type, device: str) -> tuple[type[torc
     """The class to make, and what to pass to it besides the settings: one kernel for all weights, where there is."""
     known = optimizer_class(optimizer)
     options = {"fused": True} if known in _WITH_ONE_KERNEL and device != "mps" else {}
+    if optimizer in _DECOUPLED_ON_DEMAND:
+        options["decoupled_weight_decay"] = True
     return _without_compiler(known) if known in OPTIMIZERS.values() else known, options
 
 

@@ -96,14 +96,16 @@ optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optim
         The course of the learning rate over the training: up and down (Smith and Topin 2019), down, halved when the
         loss stalls, or constant.
     weight_decay : float, default=0.01
-        Decoupled weight decay of the optimizer.
+        Decoupled weight decay (Loshchilov and Hutter 2019), so that "adam" is "adamw". For "rmsprop" it is part of the
+        gradient and does more: set it lower. A class decays as its own default says.
     gradient_clip : float or None, default=1.0
         The largest norm of the gradient; None does not limit it.
     batch_size : int or "auto", default="auto"
         Sequences an update. "auto" takes a sixteenth of the training sequences as a power of two, from 16 to 128.
     max_epochs : int or "auto", default="auto"
         The longest training in passes over the data. "auto" takes as many as make 2,000 updates, from 10 to 200;
-        a regressor with fewer than 1,000 samples takes at most 30, unless `per_step`.
+        a regressor with fewer than 1,000 samples to train on, those held out not counted, takes at most 30, unless
+        `per_step`.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out validation data, stop when its loss no longer improves, and return to the best epoch.
         "auto" does so from 1,000 samples on, a regressor from 300 unless `per_step`, or when `X_val` is given.
@@ -168,7 +170,7 @@ net_ : skorch.NeuralNet
     best_epoch_ : int
         The epoch whose weights the net has, counted from 1.
     history_ : DataFrame
-        One row an epoch: epoch, train_loss, valid_loss, learning_rate, seconds.
+        One row an epoch: epoch, train_loss, learning_rate, seconds, and valid_loss where samples were held out.
     device_ : str
         The device the net was trained on."""
 

@@ -195,9 +195,10 @@ def _used_chunks(sequences: Sequences, counts: NDArray) -> Iterator[tuple[NDArra
 
 
 def _chunks(sequences: Sequences) -> Iterator[slice]:
-    """The rows of the table, some at a time: it may be larger than the memory."""
+    """The rows of the table from the first to the last one in use, some at a time: it may be larger than the memory."""
     n_rows = max(_CHUNK // sequences.n_channels, 1)
-    return (slice(start, start + n_rows) for start in range(0, len(sequences.values), n_rows))
+    first, end = sequences.starts.min(), (sequences.starts + sequences.lengths).max()
+    return (slice(start, min(start + n_rows, end)) for start in range(first, end, n_rows))
 
 
 def is_scale_of_constant_target(mean: NDArray, scale: NDArray) -> NDArray[np.bool_]:

@@ -31,12 +31,12 @@ def read_step_labels(y: Any, sequences: Sequences) -> tuple[NDArray, Sequences]:
     Raises
     ------
     ValueError
-        If there are more or fewer targets than steps, naming the first such sample.
+        If there are more or fewer targets than steps, or they stand at other steps, naming the first such sample.
     """
     if isinstance(y, Sequences):
         labels, layout = y.values, y
     else:
-        items = _items(y)
+        items = _items(y, sequences)
         lengths = np.array([len(item) for item in items])
         _check_counts(lengths, sequences)
         labels = np.concatenate(items)
@@ -92,7 +92,7 @@ def rows_by_step(sequences: Sequences) -> NDArray[np.int64]:
     return np.arange(sequences.lengths.sum()) + np.repeat(sequences.starts - first, sequences.lengths)
 
 
-def _items(y: Any) -> list[NDArray]:
+def _items(y: Any, sequences: Sequences) -> list[NDArray]:
     if form_of(y) == "list":
         return [np.asarray(item) for item in y]
     dense = np.asarray(y)
@@ -103,7 +103,24 @@ def _items(y: Any) -> list[NDArray]:
         )
     if dense.dtype.kind != "f":
         return list(dense)
-    return list(as_sequences(dense if dense.ndim == 3 else dense[:, :, None], dtype=np.float64))
+    padded = as_sequences(dense if dense.ndim == 3 else dense[:, :, None], dtype=np.float64)
+    _check_places(padded, sequences)
+    return list(padded)
+
+
+def _check_places(targets: Sequences, sequences: Sequences) -> None:
+    """ValueError if X and y are padded to one width, and a sample has its targets at other steps than its own."""
+    if len(targets) != len(sequences) or len(targets.values) != len(sequences.values):
+        return
+    width = len(targets.values) // len(targets)
+    of_X, of_y = (samples.starts - width * np.arange(len(samples)) for samples in (sequences, targets))
+    differing = np.flatnonzero(of_X != of_y)
+    if len(differing) and (of_X >= 0).all() and (of_X + sequences.lengths <= width).all():
+        i = int(differing[0])
+        raise ValueError(
+            f"Sample {i} begins at step {of_X[i]} in X, but its targets at step {of_y[i]} in y. With per_step=True "
+            "give one target for each step, and NaN in y where a sequence has no step."
+        )
 
 
 def _check_counts(lengths: NDArray, sequences: Sequences) -> None:

@@ -280,7 +280,7 @@ def restore_module(frozen: dict[str, Any]) -> RecurrentNet | ForecastNet:
     """The module behind :func:`freeze_net`, on the CPU."""
     with torch.device("meta"):  # nothing is drawn: other threads may be drawing from torch's generator
         module = NETS[frozen["kind"]](**frozen["module"])
-    module.to(torch.from_numpy(frozen["weights"]["head.weight"]).dtype).to_empty(device="cpu")
+    module.to(getattr(torch, str(frozen["weights"]["head.weight"].dtype))).to_empty(device="cpu")
     module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in frozen["weights"].items()})
     return module
 

@@ -52,9 +52,12 @@ def check_usable(sequences: Sequences, name: str) -> None:
         raise ValueError(f"{name} is empty. Pass at least one sequence.")
     row = first_infinite(sequences)
     if row is not None:
+        ends = sequences.starts + sequences.lengths
+        sample = int(((sequences.starts <= row) & (row < ends)).argmax())
+        channel = int(np.isinf(sequences.values[row]).argmax())
         raise ValueError(
-            f"{name} contains infinity or a value too large for {sequences.dtype}, first in row {row} of its values. "
-            "Replace it, by NaN if it is unknown."
+            f"{name} contains infinity or a value too large for {sequences.dtype}: sample {sample}, step "
+            f"{row - sequences.starts[sample]}, channel {channel}. Replace it, by NaN if it is unknown."
         )
 
 

@@ -32,7 +32,7 @@ from sklearn_rnn._estimator import RecurrentEstimator
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
-from sklearn_rnn._targets import flat_steps, form_of, in_form, read_step_labels, with_values
+from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, rows_by_step, with_values
 from sklearn_rnn._validation import check_weights, random_split, stratified_split, tail_split
 from sklearn_rnn.sequences import Sequences
 
@@ -240,11 +240,12 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
             With `per_step` in the form of y: a class for each step.
         """
         if self._predicts_steps():
-            return self._predict_steps(X, lambda outputs: self.classes_[outputs.argmax(axis=1)])
-        outputs = self._predict_outputs(X)
-        if self._is_multilabel:
-            return (outputs > 0).astype(int)
-        return self.classes_[outputs.argmax(axis=1)]
+            return self._predict_steps(X, self._as_labels)
+        return self._as_labels(self._predict_outputs(X))
+
+    def _as_labels(self, outputs: NDArray[np.float64]) -> NDArray:
+        """The classes of outputs (n, n_classes), or the labels that a sample has, (n, n_labels)."""
+        return (outputs > 0).astype(int) if self._is_multilabel else self.classes_[outputs.argmax(axis=1)]
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy, over all steps where there is a class for each.
@@ -261,18 +262,14 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         by_step = self._predicts_steps()
         sequences = self._check_X(X, self._net_dtype, reset=False)
         weights = check_weights(sample_weight, len(sequences))
-        if not by_step:
-            predicted = self.predict(sequences)
-            with reading("y"):
-                _check_no_label_missing(y)
-                return accuracy_score(y, predicted, sample_weight=weights)
-        outputs = self._predict_outputs(sequences)
-        predicted = np.concatenate(in_form(self.classes_[outputs.values.argmax(axis=1)], outputs, "list"))
-        weights = None if weights is None else np.repeat(weights, outputs.lengths)
+        outputs = self._outputs_of(sequences)
         with reading("y"):
-            labels = flat_steps(y, outputs)
+            labels = flat_steps(y, sequences) if by_step else y
             _check_no_label_missing(labels)
-            return accuracy_score(labels, predicted, sample_weight=weights)
+            if by_step:
+                outputs = outputs.values[rows_by_step(outputs)]
+                weights = None if weights is None else np.repeat(weights, sequences.lengths)
+            return accuracy_score(labels, self._as_labels(outputs), sample_weight=weights)
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:
@@ -310,6 +307,12 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
     def _check_labels_matrix(self, y: Any, sequences: Sequences, reset: bool) -> NDArray[np.float64]:
         matrix = check_array(y, dtype=np.float64, input_name="y")
         check_consistent_length(sequences, matrix)
+        others = matrix[(matrix != 0) & (matrix != 1)]
+        if len(others):
+            raise ValueError(
+                f"y is a matrix of labels and has the value {others[0]:g}, but each must be 0 or 1. Pass for example "
+                f"y == {matrix.max():g}."
+            )
         if self.class_weight is not None:
             raise ValueError("class_weight is for one class a sample, but y is a matrix of labels. Use sample_weight.")
         if reset:
@@ -354,18 +357,15 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         return FOR_FEW_SEQUENCES[name] if few else 0.0
 
     def _class_weights(self, codes: NDArray, shares: NDArray | None) -> NDArray[np.float64] | None:
-        """A factor for each class, 1 on average over the training targets."""
+        """A factor for each class, 1 on average over the training targets; "balanced" is 1 for a class without any."""
         if self.class_weight is None:
             return None
-        seen = np.unique(codes)
-        factors = np.ones(len(self.classes_))
         if self.class_weight == "balanced":  # scikit-learn counts weights from 1.7 on
-            factors[seen] = 1 / np.bincount(codes, shares)[seen]
+            counts = np.bincount(codes, shares, minlength=len(self.classes_))
+            factors = 1 / np.where(counts > 0, counts, counts[counts > 0].mean())
         else:
             with reading("class_weight", "Pass a number for each class, or 'balanced'."):
-                factors[seen] = compute_class_weight(
-                    self.class_weight, classes=self.classes_[seen], y=self.classes_[codes]
-                )
+                factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[codes])
         mean = np.average(factors[codes], weights=shares)
         if not np.isfinite(factors).all() or factors.min() < 0 or not mean > 0:
             raise ValueError(

@@ -63,7 +63,8 @@ class RNNForecaster(OriginForecaster):
         Columns that are known in advance, such as holidays. `predict` needs them for the coming rows.
     static : str or list of str, default=()
         Columns with one value a group. Every column without a role is a past covariate. Columns that are no numbers
-        are categories; those not seen in `fit` count as none.
+        are categories; those that are missing or not seen in `fit` count as none, in known columns such as the names of
+        holidays, too.
     calendar : list of {"minute", "hour", "dayofweek", "day", "dayofyear", "month", "quarter"}, default=()
         Features of the timestamps to add as known columns, as sine and cosine.
     normalize : {"auto", "last", "scaled", "standard"} or None, default="auto"
@@ -107,7 +108,8 @@ class RNNForecaster(OriginForecaster):
     schedule : {"one_cycle", "cosine", "plateau", "constant"}, default="one_cycle"
         The course of the learning rate over the training.
     weight_decay : float, default=0.01
-        Decoupled weight decay of the optimizer.
+        Decoupled weight decay (Loshchilov and Hutter 2019), so that "adam" is "adamw". For "rmsprop" it is part of the
+        gradient and does more: set it lower. A class decays as its own default says.
     gradient_clip : float or None, default=1.0
         The largest norm of the gradient; None does not limit it.
     batch_size : int or "auto", default="auto"
@@ -119,7 +121,7 @@ class RNNForecaster(OriginForecaster):
         Whether to hold out the last rows of each series, stop when their loss no longer improves, and return to the
         best epoch. "auto" does so from 1,000 windows on.
     validation_fraction : float in (0, 1), default=0.1
-        Share of the rows of each series that is held out, at least `horizon` rows.
+        Share of the rows of each series that is held out, at least `horizon` rows; `conformal` holds them out, too.
     {machine}
 
     Attributes
@@ -354,7 +356,8 @@ class RNNForecaster(OriginForecaster):
             Rows that follow those of `fit` or of the last update, or rows of new groups. Late rows find their place by
             their times, and rows at times that are remembered replace them. Those that are older than what is
             remembered, the last `n_steps_` rows or a season of each group, change nothing; where all of a group are, a
-            warning says so.
+            warning says so. Rows to be scored or backtested are so before they are appended: afterwards the history
+            that led to them may be forgotten.
 
         Returns
         -------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import check_scoring
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, _safe_indexing, check_consistent_length, check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
@@ -45,7 +45,7 @@ def final_estimator(model: Any) -> Any:
         "block_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_samples": [
             Interval(Integral, 2, None, closed="left"),
-            Interval(Real, 0, 1, closed="right"),
+            Interval(RealNotInt, 0, 1, closed="right"),
             StrOptions({"auto"}),
         ],
         "n_jobs": [Integral, None],
@@ -89,7 +89,7 @@ def channel_importance(
     by : {"channel", "lag", "both"}, default="channel"
         What is exchanged at a time: a channel, a block of lags, or a block of lags of a channel.
     scoring : str, callable or None, default=None
-        As in scikit-learn; None is the model's own `score`.
+        As in scikit-learn; None is the model's own `score`, of a search its `scoring`.
     n_repeats : int, default=5
         How many times each is exchanged, in other orders.
     block_size : int or "auto", default="auto"
@@ -146,7 +146,7 @@ def channel_importance(
     >>> result.channels[channel], result.lags[block].tolist()
     ('channel 1', [2, 2])
     """
-    last, sequences = _reach_last_step(model, X)
+    last, sequences, own_scoring = _reach_last_step(model, X)
     check_consistent_length(sequences, y, sample_weight)
     if (
         isinstance(scoring, str)
@@ -166,7 +166,8 @@ def channel_importance(
     sequences = with_own_rows(sequences)
     blocks = _blocks(sequences.shape[1], block_size, getattr(last, "segment_size", 1))
     units = _units(by, sequences, blocks)
-    score = partial(_score, last, check_scoring(last, scoring=scoring), y, sample_weight)
+    scorer = check_scoring(last, scoring=own_scoring if scoring is None else scoring)
+    score = partial(_score, last, scorer, y, sample_weight)
     before = score(sequences)
     orders = [random.permutation(len(sequences)) for _ in range(n_repeats)]
     after = Parallel(n_jobs=n_jobs)(
@@ -237,20 +238,23 @@ def _score_exchanged(
     return score(exchanged(sequences, order, channels, lags))
 
 
-def _reach_last_step(model: Any, X: Any) -> tuple[Any, Sequences]:
-    """The fitted estimator at the end of a model, and the sequences that it is given."""
+def _reach_last_step(model: Any, X: Any) -> tuple[Any, Sequences, Any]:
+    """The fitted estimator at the end of a model, the sequences that it is given, and what a search scores by."""
     check_is_fitted(model)
     if hasattr(model, "best_estimator_"):
-        return _reach_last_step(model.best_estimator_, X)
+        scorer = model.scorer_.get(model.refit) if isinstance(model.scorer_, dict) else model.scorer_
+        return *_reach_last_step(model.best_estimator_, X)[:2], scorer
     if isinstance(model, Pipeline):
         return _reach_last_step(model.steps[-1][1], model[:-1].transform(X) if len(model) > 1 else X)
+    if hasattr(model, "_net_dtype"):  # an estimator of this package
+        return model, model._check_X(X, model._net_dtype, reset=False), None
     n_channels = getattr(model, "n_channels", None)
     if n_channels is None and is_table(X):
         raise TypeError(
             f"{type(model).__name__} is given a {type(X).__name__}, but channel_importance permutes sequences. Pass "
             "Sequences or a model on them; for tables there is sklearn.inspection.permutation_importance."
         )
-    return model, as_sequences(X, n_channels=n_channels or 1, dtype=getattr(model, "dtype", np.float32))
+    return model, as_sequences(X, n_channels=n_channels or 1, dtype=getattr(model, "dtype", np.float32)), None
 
 
 def _draw_samples(sequences: Sequences, max_samples: Any, random: np.random.RandomState) -> NDArray | None:

@@ -8,7 +8,6 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
@@ -23,7 +22,7 @@ from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import check_units, is_scale_of_constant_target, robust_statistics, target_statistics
-from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
+from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, rows_by_step, with_values
 from sklearn_rnn._validation import channel_positions, check_weights, plain_data, random_split, tail_split
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
@@ -33,8 +32,10 @@ FEWEST_TO_STOP_EARLY, EPOCHS_FOR_FEW_SAMPLES = 300, 30
 
 
 def _predicts_quantiles(estimator: Any) -> bool:
-    if estimator.loss != "quantile":
-        raise AttributeError(f"predict_quantiles needs loss='quantile', but loss is {estimator.loss!r}.")
+    is_fitted = "_levels" in vars(estimator)
+    if (estimator._levels is None) if is_fitted else (estimator.loss != "quantile"):
+        loss = "was another one in fit" if is_fitted else f"is {estimator.loss!r}"
+        raise AttributeError(f"predict_quantiles needs loss='quantile', but loss {loss}.")
     return True
 
 
@@ -248,13 +249,14 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         """
         by_step = self._predicts_steps()
         sequences = self._check_X(X, self._net_dtype, reset=False)
-        predicted = self.predict(sequences)
         weights = check_weights(sample_weight, len(sequences))
+        outputs = self._outputs_of(sequences)
         with reading("y"):
             if not by_step:
-                return r2_score(y, predicted, sample_weight=weights)
+                return r2_score(y, self._as_y(outputs), sample_weight=weights)
+            predicted = self._as_y(outputs.values[rows_by_step(outputs)])
             weights = None if weights is None else np.repeat(weights, sequences.lengths)
-            return r2_score(flat_steps(y, sequences), flat_steps(predicted, sequences), sample_weight=weights)
+            return r2_score(flat_steps(y, sequences), predicted, sample_weight=weights)
 
     def _validate_params(self) -> None:
         super()._validate_params()
@@ -336,12 +338,12 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
             "n_quantiles": len(self._levels or ()),
             "anchor": anchor,
             "log_link": self.loss == "poisson",
-            "output_mean": rounded(mean, self.dtype),
+            "output_mean": mean.tolist(),
             "output_scale": rounded(scale, self.dtype),
         }
 
     def _renew_units(self, module: RecurrentNet, sequences: Sequences, targets: Any, weights: NDArray | None) -> None:
-        mean, scale = _output_units(module)
+        mean, scale = (units.numpy() for units in module.output_units())
         constant = is_scale_of_constant_target(mean, scale)
         if constant.any():
             config = self._output_config(sequences, targets, weights)
@@ -349,11 +351,12 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
             differs = is_scale_of_constant_target(new_mean, new_scale) & (np.abs(new_mean - mean) > scale)
             new_scale = np.where(differs, np.abs(new_mean - mean) / 2, new_scale)  # the deviation of two values
             new_mean = np.where(differs, (new_mean + mean) / 2, new_mean)
-            module.output_mean.copy_(torch.from_numpy(np.where(constant, new_mean, mean)))
-            module.output_scale.copy_(torch.from_numpy(np.where(constant, new_scale, scale)))
+            module.set_output_units(
+                np.where(constant, new_mean, mean).tolist(), np.where(constant, new_scale, scale).tolist()
+            )
 
     def _in_net_units(self, values: NDArray[np.float64], module: RecurrentNet) -> NDArray[np.float64]:
-        mean, scale = _output_units(module)
+        mean, scale = (units.numpy() for units in module.output_units())
         return (values - mean) / scale
 
     def _anchor_channel(self, sequences: Sequences) -> int:
@@ -381,11 +384,6 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _output_units(module: RecurrentNet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and scale of the targets, as the net holds them."""
-    return module.output_mean.cpu().double().numpy(), module.output_scale.cpu().double().numpy()
 
 
 def check_quantiles(loss: str, quantiles: Sequence[float] | None, per_step: bool) -> tuple[float, ...] | None:

@@ -39,9 +39,10 @@ def search_space(model: BaseEstimator) -> dict[str, Any]:
     """The parameters of a model that are worth a search, with ranges around its own settings.
 
     The result is what `RandomizedSearchCV` and `HalvingRandomSearchCV` take as `param_distributions`. Its order is that
-    in which to search: with few trials take the first ones alone. Numbers range around what the model has, so that a
-    model that was set up by hand is refined: the learning rate from a tenth to five times, the features of the state
-    from a quarter to twice, the window from a half to twice.
+    in which to search: with few trials take the first ones alone. Some numbers range around what the model has, so
+    that a model that was set up by hand is refined: the learning rate from a tenth to five times, the features of the
+    state from a quarter to twice, the window from a half to twice. The others have one range for all models: dropout
+    up to 0.5, one or two layers, a weight decay from 1e-4 to 0.1.
 
     Parameters
     ----------

@@ -259,7 +259,7 @@ def as_sequences(X: Any, *, n_channels: int = 1, dtype: DTypeLike = np.float32) 
 
 def is_table(X: Any) -> bool:
     """Whether each row of X is one sequence, of which the shape does not tell the channels: an array or DataFrame."""
-    return not (isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) == 3)
+    return not (isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) > 2)
 
 
 def is_ragged(X: Any) -> bool:

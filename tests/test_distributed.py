@@ -11,7 +11,7 @@ import pytest
 import torch
 from together import LABELS, STOPPING, TRAIN, VALID, WEIGHTS, WHOLE, X_CODED, X_HOLED, X, Y
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn import RNNClassifier, RNNRegressor, load
 
 TESTS = Path(__file__).parent
 EXAMPLE = TESTS.parent / "examples" / "distributed.py"
@@ -106,4 +106,4 @@ def test_the_example_runs(tmp_path):
     output = torchrun(EXAMPLE, tmp_path)
     assert output.count("2 processes, R2") == 1
     assert float(output.split()[-1]) > 0.9
-    assert pickle.loads((tmp_path / "distributed.pickle").read_bytes()).n_iter_ == 10
+    assert load(tmp_path / "distributed.skops").n_iter_ == 10

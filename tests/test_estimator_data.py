@@ -8,9 +8,10 @@ import pytest
 import scipy.sparse
 import torch
 from sklearn.base import clone
+from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences, SlidingWindow
+from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences, SlidingWindow, _statistics
 
 TINY = {"hidden_size": 8, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu"}
 
@@ -306,11 +307,118 @@ def test_targets_of_steps_come_as_a_nullable_table_or_a_series_of_arrays():
         np.testing.assert_array_equal(given, whole[~np.isnan(whole)])
 
 
+@pytest.mark.parametrize("kind", [RNNRegressor, RNNClassifier])
+def test_targets_stand_at_the_steps_of_their_samples(kind):
+    """Differences lack the first step, targets of the next step the last: as many, but at other steps."""
+    x = np.random.default_rng(0).normal(size=(40, 8))
+    X, y = x[:, :, None].copy(), (x if kind is RNNRegressor else (x > 0).astype(float))
+    X[:, 0] = np.nan
+    shifted, beside = y.copy(), y.copy()
+    shifted[:, -1], beside[:, 0] = np.nan, np.nan
+    with pytest.raises(ValueError, match="Sample 0 begins at step 1 in X, but its targets at step 0 in y"):
+        kind(per_step=True, **TINY).fit(X, shifted)
+    model = kind(per_step=True, **TINY).fit(X, beside)
+    with pytest.raises(ValueError, match="Sample 0 begins at step 1 in X"):
+        model.score(X, shifted)
+    at_steps = model.predict(X)[:, 1:]
+    expected = r2_score(y[:, 1:].ravel(), at_steps.ravel()) if kind is RNNRegressor else (at_steps == y[:, 1:]).mean()
+    assert model.score(X, beside) == pytest.approx(expected)
+
+
+def test_samples_padded_at_either_end_score_as_their_steps_do():
+    X = np.random.default_rng(0).normal(size=(30, 6, 1))
+    X[::2, :2], X[1::2, -2:] = np.nan, np.nan
+    y = 2 * X[:, :, 0]
+    model = RNNRegressor(per_step=True, **TINY).fit(X, y)
+    predicted, steps = model.predict(X), ~np.isnan(y)
+    assert model.score(X, y) == pytest.approx(r2_score(y[steps], predicted[steps]))
+
+
+@pytest.mark.parametrize("offset", [345_678_901.3, 1_234_567_891.3, 1e12])
+def test_targets_far_from_zero_are_learned_as_those_near_it(offset):
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    y = 2 * X[:, -1] + X[:, -2]
+    model = RNNRegressor(**{**TINY, "max_epochs": 10})
+    near, far = clone(model).fit(X, y), clone(model).fit(X, y + offset)
+    rounding = 4 * np.spacing(offset)
+    np.testing.assert_allclose(far.predict(X) - offset, near.predict(X), rtol=0, atol=1e-5 + rounding)
+    again = pickle.loads(pickle.dumps(far))
+    np.testing.assert_array_equal(again.predict(X), far.predict(X))
+    beside = clone(model).fit(X, np.column_stack([y, y]))
+    both = clone(model).fit(X, np.column_stack([y, y + offset]))
+    np.testing.assert_allclose(both.predict(X)[:, 0], beside.predict(X)[:, 0], rtol=0, atol=1e-5 + rounding)
+
+
+def test_a_stream_of_targets_that_begins_constant_far_from_zero_is_learned():
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    y = 1_234_567_891.3 + np.r_[np.zeros(30), 2 * X[30:, -1]]
+    model = RNNRegressor(**{**TINY, "learning_rate": 0.02}).partial_fit(X[:30], y[:30])
+    for _ in range(40):
+        model.partial_fit(X[30:], y[30:])
+    assert model.score(X[30:], y[30:]) > 0.8
+
+
+def test_quantiles_are_those_of_the_fit():
+    X = np.random.default_rng(0).normal(size=(20, 5))
+    model = RNNRegressor(**TINY).fit(X, X[:, -1]).set_params(loss="quantile")
+    with pytest.raises(AttributeError) as refused:
+        model.predict_quantiles(X)
+    assert "needs loss='quantile', but loss was another one in fit" in str(refused.value.__cause__)
+    model = RNNRegressor(loss="quantile", **TINY).fit(X, X[:, -1]).set_params(loss="huber")
+    assert model.predict_quantiles(X).shape == (20, 1, 3)
+
+
+def test_few_windows_of_a_long_table_read_few_of_its_rows(monkeypatch):
+    rows = np.zeros((1_000, 2), dtype=np.float32)
+    windows = Sequences(rows, [3, 40], [5, 5])
+    monkeypatch.setattr(_statistics, "_CHUNK", 40)  # numbers, 20 rows
+    assert [(rows.start, rows.stop) for rows in _statistics._chunks(windows)] == [(3, 23), (23, 43), (43, 45)]
+    rows[44] = np.inf
+    assert _statistics.first_infinite(windows) == 44
+
+
+def test_the_first_infinite_number_is_named_by_sample_step_and_channel():
+    X = np.zeros((20, 6, 2))
+    X[12, 3, 1] = np.inf
+    model = RNNRegressor(**TINY)
+    with pytest.raises(ValueError, match="infinity .*: sample 12, step 3, channel 1"):
+        model.fit(X, np.zeros(20))
+    with pytest.raises(ValueError, match="infinity .*: sample 12, step 3, channel 1"):
+        model.fit(list(X), np.zeros(20))
+
+
+def test_arrays_of_four_dimensions_are_refused():
+    with pytest.raises(ValueError, match="X has 4 dimensions, but must have 2 .* or 3"):
+        RNNRegressor(**TINY).fit(np.zeros((3, 4, 5, 2)), np.zeros(3))
+
+
 def test_the_classes_of_a_partial_fit_stay_those_of_the_first():
     X, y = np.random.default_rng(0).normal(size=(20, 5)), np.array(["n", "p"] * 10)
     model = RNNClassifier(**TINY).partial_fit(X, y, classes=["p", "n"]).partial_fit(X, y, classes=["n", "p"])
     with pytest.raises(ValueError, match=r"classes is \['p', 'q'\], but was \['n', 'p'\] before"):
         model.partial_fit(X, y, classes=["p", "q"])
+
+
+@pytest.mark.parametrize(
+    "coded", [lambda L: 2 * L - 1, lambda L: L + 1, lambda L: 255 * L, lambda L: np.full(L.shape, 5)]
+)
+@pytest.mark.parametrize("as_form", [np.asarray, scipy.sparse.csr_matrix], ids=["dense", "sparse"])
+def test_labels_of_a_matrix_are_0_or_1(coded, as_form):
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    labels = (X[:, -2:] > 0).astype(int)
+    with pytest.raises(ValueError, match="y is a matrix of labels and has the value .*, but each must be 0 or 1"):
+        RNNClassifier(**TINY).fit(X, as_form(coded(labels)))
+    with pytest.raises(ValueError, match="each must be 0 or 1"):
+        RNNClassifier(**TINY).fit(X, labels, X_val=X, y_val=as_form(coded(labels)))
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "of_the_absent"), [({0: 1, 1: 1, 2: 0.01}, 0.01), ({0: 1, 1: 1, 2: 50}, 50), ("balanced", 1)]
+)
+def test_a_class_that_the_first_rows_lack_has_its_weight(class_weight, of_the_absent):
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    model = RNNClassifier(class_weight=class_weight, **TINY).partial_fit(X, np.arange(60) % 2, classes=[0, 1, 2])
+    np.testing.assert_allclose(model.net_.criterion_.config["class_weights"], [1, 1, of_the_absent])
 
 
 def test_balanced_classes_count_weights():

@@ -233,6 +233,35 @@ def test_classes_and_targets_of_every_step_are_scored_as_the_model_does():
         channel_importance(per_step, lists, y, scoring="r2")
 
 
+def test_channels_are_checked_as_predict_does():
+    df = pd.DataFrame(noise(40)[:, :, 0], columns=list("abcdef"))
+    model = RNNRegressor(**TINY).fit(df, df["f"])
+    for columns in ("fedcba", "cdef"):
+        with pytest.raises(ValueError, match="feature"):
+            channel_importance(model, df[list(columns)], df["f"], by="lag")
+    Xs = as_sequences(noise(40))
+    with pytest.raises(ValueError, match="X has 2 channels, but the model was fitted with 3"):
+        channel_importance(RNNRegressor(**TINY).fit(Xs, df["f"]), noise(40, n_channels=2), df["f"])
+
+
+def test_a_search_scores_by_its_own_scoring():
+    X = noise(60)
+    y = X[:, -1, 0]
+    options = {"param_grid": {"max_epochs": [1, 2]}, "cv": 2}
+    search = GridSearchCV(RNNRegressor(**TINY), scoring="neg_mean_absolute_error", **options).fit(X, y)
+    assert channel_importance(search, X, y).score == pytest.approx(search.score(X, y))
+    assert channel_importance(search, X, y, scoring="r2").score == pytest.approx(r2_score(y, search.predict(X)))
+    several = GridSearchCV(RNNRegressor(**TINY), scoring=["r2", "neg_mean_absolute_error"], refit="r2", **options)
+    assert channel_importance(several.fit(X, y), X, y).score == pytest.approx(several.score(X, y))
+
+
+@pytest.mark.parametrize("max_samples", [1, 0, 1.5])
+def test_a_single_sample_is_not_enough(max_samples):
+    X, model = noise(20), only(lag=1, channel=1)
+    with pytest.raises(InvalidParameterError, match="max_samples"):
+        channel_importance(model, X, model.predict(X), max_samples=max_samples)
+
+
 def test_jobs_do_not_change_the_result():
     X, model = noise(), only(lag=1, channel=1)
     y = model.predict(X)

@@ -34,7 +34,7 @@ def recurrent_net(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str
 
 def unscale(op: GraphBuilder, net: RecurrentNet, raw: str) -> str:
     """Standardised outputs (..., n_outputs[, n_quantiles]) in the units of the targets."""
-    mean, scale = (as_array(buffer).astype(np.float64) for buffer in (net.output_mean, net.output_scale))
+    mean, scale = map(as_array, net.output_units())
     if net.n_quantiles:
         mean, scale = mean[:, None], scale[:, None]
     return op.Add(op.Mul(raw, scale), mean)

@@ -50,6 +50,7 @@ class RecurrentNet(nn.Module):
     """
 
     output_mean: Tensor
+    output_rest: Tensor
     output_scale: Tensor
 
     def __init__(
@@ -110,9 +111,10 @@ class RecurrentNet(nn.Module):
         self.pool = Pooling("last" if per_step else pooling, self.recurrent.output_size, hidden_size)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.recurrent.output_size, n_outputs * max(n_quantiles, 1))
-        self.register_buffer("output_mean", torch.tensor(output_mean or [0.0] * n_outputs, dtype=dtype))
-        self.register_buffer("output_scale", torch.tensor(output_scale or [1.0] * n_outputs, dtype=dtype))
+        for name in ("output_mean", "output_rest", "output_scale"):
+            self.register_buffer(name, torch.empty(n_outputs))
         self.to(dtype)
+        self.set_output_units(output_mean or [0.0] * n_outputs, output_scale or [1.0] * n_outputs)
 
     def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Raw outputs of sequences that begin at step 0 and are padded behind their last step.
@@ -143,14 +145,38 @@ class RecurrentNet(nn.Module):
             raw = self._add_anchor(raw, values, lengths)
         return raw
 
+    def set_output_units(self, mean: Sequence[float], scale: Sequence[float]) -> None:
+        """Change what outputs are counted from and in.
+
+        The mean is kept in two numbers of the net's type, the second of which is what the first loses by rounding: a
+        target may vary by little around a large mean.
+        """
+        exact = torch.tensor(mean, dtype=torch.float64, device="cpu")
+        nearest = exact.to(self.output_mean.dtype)
+        self.output_mean.copy_(nearest)
+        self.output_rest.copy_(exact - nearest)
+        self.output_scale.copy_(torch.tensor(scale, device="cpu"))
+
+    def output_units(self) -> tuple[Tensor, Tensor]:
+        """Mean and scale of the outputs, (n_outputs,) both, in float64 on the CPU."""
+        mean, rest, scale = (units.cpu().double() for units in (self.output_mean, self.output_rest, self.output_scale))
+        return mean + rest, scale
+
     def unscale(self, raw: Tensor) -> Tensor:
         """Raw outputs in the units of y, as float64 where the device has it."""
         dtype = torch.float32 if raw.device.type == "mps" else torch.float64
-        mean, scale = self.output_mean.to(dtype), self.output_scale.to(dtype)
+        mean, scale = self.output_mean.to(dtype) + self.output_rest.to(dtype), self.output_scale.to(dtype)
         if self.n_quantiles:
             mean, scale = mean[:, None], scale[:, None]
         raw = raw.to(dtype)
         return (raw.exp() if self.log_link else raw) * scale + mean
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Read weights of a net that kept a rounded mean, too."""
+        mean = state_dict.get(prefix + "output_mean")
+        if mean is not None:
+            state_dict.setdefault(prefix + "output_rest", torch.zeros_like(mean))
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     @property
     def before_anchor(self) -> Tensor:
