@@ -349,6 +349,14 @@ def test_targets_far_from_zero_are_learned_as_those_near_it(offset):
     np.testing.assert_allclose(both.predict(X)[:, 0], beside.predict(X)[:, 0], rtol=0, atol=1e-5 + rounding)
 
 
+def test_a_net_of_float64_has_the_units_of_its_targets_to_the_last_bit():
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    y = X[:, -1] / 3
+    module = RNNRegressor(**TINY, dtype="float64").fit(X, y).net_.module_
+    assert module.output_scale.item() == pytest.approx(y.std(), rel=1e-15)
+    assert module.output_mean.item() == pytest.approx(y.mean(), rel=1e-14)
+
+
 def test_a_stream_of_targets_that_begins_constant_far_from_zero_is_learned():
     X = np.random.default_rng(0).normal(size=(60, 5))
     y = 1_234_567_891.3 + np.r_[np.zeros(30), 2 * X[30:, -1]]

@@ -17,7 +17,7 @@ NORMALIZATIONS = ("scaled", "last", "standard")
 SMALLEST_DEVIATION = 1e-6  # of a window, in parts of its last value: one that varies by less counts as constant
 FARTHEST = 20.0  # from a window's level, in its unit or in what its values usually are from it
 SMALLEST_DISTANCE = 1e-6  # of a quantile from the median, in the window's unit
-SPAN_EXPONENT = 2 / 3  # chosen on validation rows, see docs/forecasting.rst
+SPAN_EXPONENT = 2 / 3  # chosen on validation rows, see docs/figures/forecasts.rst
 
 
 class ForecastNet(nn.Module):

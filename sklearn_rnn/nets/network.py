@@ -151,11 +151,11 @@ class RecurrentNet(nn.Module):
         The mean is kept in two numbers of the net's type, the second of which is what the first loses by rounding: a
         target may vary by little around a large mean.
         """
-        exact = torch.tensor(mean, dtype=torch.float64, device="cpu")
+        exact, units = torch.tensor([mean, scale], dtype=torch.float64, device="cpu")
         nearest = exact.to(self.output_mean.dtype)
         self.output_mean.copy_(nearest)
         self.output_rest.copy_(exact - nearest)
-        self.output_scale.copy_(torch.tensor(scale, device="cpu"))
+        self.output_scale.copy_(units)
 
     def output_units(self) -> tuple[Tensor, Tensor]:
         """Mean and scale of the outputs, (n_outputs,) both, in float64 on the CPU."""
