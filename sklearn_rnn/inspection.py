@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from inspect import Parameter, signature
 from numbers import Integral
 from typing import Any
 
@@ -148,15 +149,7 @@ def channel_importance(
     """
     last, sequences, own_scoring = _reach_last_step(model, X)
     check_consistent_length(sequences, y, sample_weight)
-    if (
-        isinstance(scoring, str)
-        and getattr(last, "per_step", False)
-        and not (sequences.lengths == sequences.shape[1]).all()
-    ):
-        raise ValueError(
-            f"scoring is {scoring!r}, but scikit-learn's metrics know no targets by step of unequal length. Leave it "
-            "None for the model's own score, or pass a function of model, X and y."
-        )
+    scorer = _checked_scorer(last, own_scoring if scoring is None else scoring, sequences, sample_weight)
     if len(sequences) < 2:
         raise ValueError("X has 1 sample, but there must be another one to exchange its values with. Pass more.")
     random = check_random_state(random_state)
@@ -166,7 +159,6 @@ def channel_importance(
     sequences = with_own_rows(sequences)
     blocks = _blocks(sequences.shape[1], block_size, getattr(last, "segment_size", 1))
     units = _units(by, sequences, blocks)
-    scorer = check_scoring(last, scoring=own_scoring if scoring is None else scoring)
     score = partial(_score, last, scorer, y, sample_weight)
     before = score(sequences)
     orders = [random.permutation(len(sequences)) for _ in range(n_repeats)]
@@ -225,6 +217,25 @@ def _over(sequences: Sequences, values: NDArray, starts: NDArray) -> Sequences:
         channel_names=sequences.channel_names,
         categorical=sequences.categorical,
     )
+
+
+def _checked_scorer(last: Any, scoring: Any, sequences: Sequences, sample_weight: ArrayLike | None) -> Callable:
+    """What scores the model; ValueError if it cannot with such targets or weights."""
+    is_ragged = not (sequences.lengths == sequences.shape[1]).all()
+    if isinstance(scoring, str) and getattr(last, "per_step", False) and is_ragged:
+        raise ValueError(
+            f"scoring is {scoring!r}, but scikit-learn's metrics know no targets by step of unequal length. Leave it "
+            "None for the model's own score, or pass a function of model, X and y."
+        )
+    scorer: Callable = check_scoring(last, scoring=scoring)
+    parameters = signature(scorer).parameters.values()
+    takes_weights = any(one.name == "sample_weight" or one.kind == Parameter.VAR_KEYWORD for one in parameters)
+    if sample_weight is not None and not takes_weights:
+        raise ValueError(
+            f"sample_weight is given, but scoring is {scoring!r:.100}, which takes none. Leave it out, or let the "
+            "function have an argument sample_weight."
+        )
+    return scorer
 
 
 def _score(last: Any, scorer: Any, y: Any, sample_weight: Any, sequences: Sequences) -> float:

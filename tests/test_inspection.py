@@ -255,6 +255,22 @@ def test_a_search_scores_by_its_own_scoring():
     assert channel_importance(several.fit(X, y), X, y).score == pytest.approx(several.score(X, y))
 
 
+def test_a_scoring_that_takes_no_weights_is_refused_with_them():
+    X, model = noise(20), only(lag=1, channel=1)
+    y, weights = model.predict(X), np.arange(1.0, 21)
+    with pytest.raises(ValueError, match="sample_weight is given, but scoring is .* takes none"):
+        channel_importance(model, X, y, scoring=lambda model, X, y: 1.0, sample_weight=weights)
+
+    def weighted(model, X, y, sample_weight=None):
+        return r2_score(y, model.predict(X), sample_weight=sample_weight)
+
+    own, named = (
+        channel_importance(model, X, y, scoring=scoring, sample_weight=weights, random_state=0)
+        for scoring in (weighted, "r2")
+    )
+    np.testing.assert_allclose(own.importances, named.importances)
+
+
 @pytest.mark.parametrize("max_samples", [1, 0, 1.5])
 def test_a_single_sample_is_not_enough(max_samples):
     X, model = noise(20), only(lag=1, channel=1)
