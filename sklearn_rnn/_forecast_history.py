@@ -115,12 +115,11 @@ class HistoryForecaster(NetEstimator):
         return Rows(self._last_values, self._last_groups, self._last_labels, self._last_times)
 
     def _remember(self, rows: Rows, resume: bool = False) -> None:
-        """Keep the last rows of each group of the sorted rows, those remembered before them, to `resume`."""
-        n_rows = max(self.n_steps_, self.season_)
-        last = last_rows_of_groups(rows, None, n_rows)
+        """Keep the last rows of each group of the sorted rows; to `resume`, behind and beside those remembered."""
+        last = last_rows_of_groups(rows, None, max(self.n_steps_, self.season_))
         if resume:
-            behind = self._with_history(last, follow=False, history=earlier_rows)
-            last = last_rows_of_groups(behind, None, n_rows)
+            self._append(self._with_history(last, follow=False, history=earlier_rows))
+            return
         self._last_values, self._last_groups, self._last_times = last.values, last.groups, last.times
         self._last_labels = last.labels
 
@@ -142,12 +141,13 @@ class HistoryForecaster(NetEstimator):
                 return
 
     def _append(self, rows: Rows) -> None:
-        """Remember sorted rows beside those of the groups that they do not have."""
-        present = set(rows.labels)
-        others = [code for code, label in enumerate(self._last_labels) if label not in present]
-        kept = self._remembered.take(np.flatnonzero(np.isin(self._last_groups, others)))
-        labels = [*rows.labels, *(self._last_labels[code] for code in others)]
-        codes = {code: len(rows.labels) + i for i, code in enumerate(others)}
-        groups = np.array([codes[code] for code in kept.groups], dtype=np.int64)
-        both = joined(Rows(kept.values, groups, labels, kept.times), Rows(rows.values, rows.groups, labels, rows.times))
+        """Remember sorted rows beside those of the groups that they do not have; new groups come last."""
+        labels = list(dict.fromkeys([*self._last_labels, *rows.labels]))
+        code_of = {label: code for code, label in enumerate(labels)}
+        codes = np.array([code_of[label] for label in rows.labels])
+        kept = self._remembered.take(np.flatnonzero(~np.isin(self._last_groups, codes)))
+        both = joined(
+            Rows(kept.values, kept.groups, labels, kept.times),
+            Rows(rows.values, codes[rows.groups], labels, rows.times),
+        )
         self._remember(sort_rows(both, self._frequency.kind))

@@ -146,6 +146,11 @@ def summarise(
     )
     if quantiles is not None and len(quantiles) > 1:
         lowest, highest = f"q{min(quantiles):g}", f"q{max(quantiles):g}"
+        if not {lowest, highest} <= set(backtest.columns):
+            raise ValueError(
+                f"backtest has no columns {lowest} and {highest}, the model's outermost quantiles. Pass a backtest of "
+                "this model."
+            )
         covered = (backtest["actual"] >= backtest[lowest]) & (backtest["actual"] <= backtest[highest])
         measures["coverage"] = covered.astype(float).where(error.notna())
     summary = measures.groupby([backtest[name] for name in names], sort=False).mean()

@@ -16,6 +16,7 @@ from sklearn_rnn._times import (
     DURATIONS,
     FLOATS,
     HOUR,
+    INTEGERS,
     NUMERIC,
     TIMESTAMPS,
     ZONED,
@@ -171,7 +172,8 @@ def find_frequency(times: Times | None, spacings: NDArray, original: pd.Index | 
         gap = gap_as_number(default_max_gap(times, spacings))
     name = getattr(original, "name", None)
     offset = _offset_of(times) if gap is None else None
-    if gap is None and offset is None:
+    uneven = times.kind == INTEGERS and len(spacings) > 0 and (spacings % spacings.min()).any()
+    if uneven or (gap is None and offset is None):
         raise ValueError(
             "The times are irregular, so that it cannot be told which times come next. Resample them to even steps, "
             "for example with df.asfreq, which leaves missing rows as NaN, or number the rows and name the column of "
@@ -234,7 +236,8 @@ def _calendar_unit(times: Times, spacings: NDArray, gap: int) -> tuple[str, int]
     if n_days in _MONTHS_OF_STEP and step >= 27 * DAY:
         if dates.is_month_end.all():
             return MONTH_ENDS, _MONTHS_OF_STEP[int(n_days)]
-        if spacings.max() > step or dates.day.nunique() == 1:
+        days = np.rint(spacings / DAY)
+        if dates.day.nunique() == 1 or (days % days.min()).any():  # else a gap in steps of 28 days
             return MONTHS, _MONTHS_OF_STEP[int(n_days)]
     if n_days == BUSINESS_DAYS and step < 2 * DAY:
         return WORKDAYS, 1

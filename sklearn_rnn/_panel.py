@@ -20,6 +20,7 @@ from sklearn_rnn._rows import (
     check_no_duplicate,
     check_no_infinity,
     groups_apart,
+    is_numeric,
     of_group,
     one_group,
     read_groups,
@@ -43,7 +44,7 @@ CALENDAR = {
 }
 
 # What pandas may find in columns of objects.
-NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean")
+NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
 SOME_GROUPS = "To forecast some groups alone, such as those that have not ended, pass their recent rows as X, too."
 MANY_CATEGORIES = 100
 
@@ -422,7 +423,7 @@ def _is_categorical(column: pd.Series) -> bool:
             f"Column {column.name!r} is {column.dtype}, which is neither numbers nor categories. Name it with time= if "
             "it tells the times, or drop it."
         )
-    return not pd.api.types.is_numeric_dtype(column)
+    return not is_numeric(column)
 
 
 def _check_few_categories(categories: Mapping[Hashable, list], n_rows: int) -> None:

@@ -107,15 +107,15 @@ def _codes_among(rows: Rows, context: Rows) -> NDArray[np.int64]:
     """For each remembered row its group's code among the new rows, -1 if they lack it."""
     code_of = {label: code for code, label in enumerate(rows.labels)}
     codes = np.array([code_of.get(label, -1) for label in context.labels])
-    if (codes < 0).all():
+    if (codes >= 0).sum() < len(rows.labels):
         _check_types_of_groups(rows.labels, context.labels)
     return codes[context.groups]
 
 
 def _check_types_of_groups(labels: list[tuple], remembered: list[tuple]) -> None:
     """ValueError if a group is new only because its label is of another type than in fit, such as '1' for 1."""
-    texts = {tuple(map(str, label)): label for label in remembered}
-    for label in labels:
+    texts, known = {tuple(map(str, label)): label for label in remembered}, set(remembered)
+    for label in (label for label in labels if label not in known):
         before = texts.get(tuple(map(str, label)))
         if before is not None:
             given, fitted = next((new, old) for new, old in zip(label, before, strict=True) if new != old)
@@ -359,7 +359,7 @@ def _read_channels(X: pd.DataFrame, channels: list[int], categories: dict[int, l
             continue
         if column.dtype.kind == "c":
             raise ValueError(f"Complex data not supported: column {column.name!r} is {column.dtype}.")
-        if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+        if not is_numeric(column):
             raise ValueError(
                 f"Column {column.name!r} is {column.dtype}, but channels must be numbers. Name it with time= or "
                 "group= if it is one; else make it a category by astype('category'), encode it as numbers, or drop it."
@@ -368,6 +368,11 @@ def _read_channels(X: pd.DataFrame, channels: list[int], categories: dict[int, l
         with reading(f"Column {column.name!r}", "Pass numbers."):
             values[:, j] = column.to_numpy(np.float32, na_value=np.nan) if is_extension else column.to_numpy()
     return values
+
+
+def is_numeric(column: pd.Series) -> bool:
+    """Whether a column holds numbers or booleans, of Arrow, too, which pandas does not count."""
+    return pd.api.types.is_numeric_dtype(column) or column.dtype.kind == "b"
 
 
 def read_groups(X: pd.DataFrame, group: Sequence[Hashable]) -> tuple[NDArray[np.int64], list[tuple]]:

@@ -16,6 +16,7 @@ from sklearn_rnn.sequences import Sequences
 _CHUNK = 2**19  # numbers looked at in one go
 DECILES_OF_A_NORMAL = 2.563  # distance of the first from the ninth, in standard deviations
 MOST_STRETCHES = 1_000
+ROUNDING_OF_TARGETS = 1e-14  # in parts of their mean: what varies by less is constant
 SMALLEST, LARGEST = 1e-36, 1e36  # units that float32 holds, with room for what is computed from them
 
 
@@ -57,8 +58,9 @@ def target_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArra
     total = np.where(total > 0, total, 1.0)
     with np.errstate(over="ignore", invalid="ignore"):  # check_units refuses what comes of it
         mean = summed(share @ np.where(present, targets, 0.0)) / total
+        mean += summed(share @ np.where(present, targets - mean, 0.0)) / total  # what rounding took from a large one
         variance = summed(share @ np.square(np.where(present, targets - mean, 0.0))) / total
-    return mean, _scale(mean, variance, _scale_of_constant_target(mean))
+    return mean, _scale(mean, variance, _scale_of_constant_target(mean), rounding=ROUNDING_OF_TARGETS)
 
 
 def robust_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -72,7 +74,7 @@ def robust_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArra
     deciles = np.array([_weighted_deciles(column, share) for column in targets.T])  # (n_targets, 3)
     low, median, high = np.mean(gathered(deciles), axis=0).T
     distance = (high - low) / DECILES_OF_A_NORMAL
-    usual = distance > 1e-12 * np.abs(median)
+    usual = distance > ROUNDING_OF_TARGETS * np.abs(median)
     return np.where(usual, median, mean), np.where(usual, distance, scale)
 
 
@@ -210,7 +212,7 @@ def _scale_of_constant_target(mean: NDArray) -> NDArray[np.float64]:
     return np.maximum(1e-6 * np.where(mean == 0, 1.0, np.abs(mean)), SMALLEST)
 
 
-def _scale(mean: NDArray, variance: NDArray, if_constant: NDArray) -> NDArray[np.float64]:
-    """Standard deviations; `if_constant` where nothing varies but rounding."""
+def _scale(mean: NDArray, variance: NDArray, if_constant: NDArray, rounding: float = 1e-12) -> NDArray[np.float64]:
+    """Standard deviations; `if_constant` where nothing varies but `rounding`, in parts of the mean."""
     scale = np.sqrt(variance)
-    return np.where(scale > 1e-12 * np.abs(mean), scale, if_constant)
+    return np.where(scale > rounding * np.abs(mean), scale, if_constant)

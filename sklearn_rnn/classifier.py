@@ -346,7 +346,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         """The class of each target, and how much each counts, None for all alike."""
         if not self.per_step:
             return targets[:, 0].astype(int), weights
-        return targets.values[:, 0].astype(int), None if weights is None else targets.used_rows(weights)
+        return targets.values[:, 0].astype(int), targets.used_rows(weights)  # of the table that others share, too
 
     def _regularisation(self, name: str, targets: Any) -> float:
         """The parameter's value, "auto" resolved."""

@@ -349,6 +349,23 @@ def test_targets_far_from_zero_are_learned_as_those_near_it(offset):
     np.testing.assert_allclose(both.predict(X)[:, 0], beside.predict(X)[:, 0], rtol=0, atol=1e-5 + rounding)
 
 
+@pytest.mark.parametrize(("offset", "deviation"), [(1e9, 5e-4), (1.76e9, 1e-3), (1e12, 0.5)])
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+def test_targets_that_vary_in_their_last_digits_are_not_constant(offset, deviation, loss):
+    X = np.random.default_rng(0).normal(size=(80, 5))
+    y = offset + deviation * X[:, -1]
+    model = RNNRegressor(hidden_size=8, max_epochs=30, loss=loss, random_state=0, n_threads=1).fit(X, y)
+    assert model.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("n_samples", [3, 100_003])
+def test_constant_targets_are_constant_in_spite_of_rounding(n_samples):
+    targets = np.full((n_samples, 1), 1_234_567.891)
+    mean, scale = _statistics.target_statistics(targets, np.linspace(0.1, 1, n_samples))
+    assert scale == pytest.approx(1.234567891)  # a millionth
+    assert mean == pytest.approx(1_234_567.891, rel=1e-15)
+
+
 def test_a_net_of_float64_has_the_units_of_its_targets_to_the_last_bit():
     X = np.random.default_rng(0).normal(size=(60, 5))
     y = X[:, -1] / 3
@@ -427,6 +444,17 @@ def test_a_class_that_the_first_rows_lack_has_its_weight(class_weight, of_the_ab
     X = np.random.default_rng(0).normal(size=(60, 5))
     model = RNNClassifier(class_weight=class_weight, **TINY).partial_fit(X, np.arange(60) % 2, classes=[0, 1, 2])
     np.testing.assert_allclose(model.net_.criterion_.config["class_weights"], [1, 1, of_the_absent])
+
+
+def test_classes_by_step_are_counted_in_the_rows_that_are_trained_on():
+    X = np.random.default_rng(0).normal(size=(60, 8, 1))
+    y = (X[:, :, 0] > 1).astype(int)
+    y[50:] = 1  # held out
+    options = {"validation_split": "tail", "validation_fraction": 1 / 6, "early_stopping": True}
+    model = RNNClassifier(per_step=True, class_weight="balanced", **TINY, **options).fit(X, y)
+    factors = 1 / np.bincount(y[:50].ravel())
+    expected = factors / factors[y[:50].ravel()].mean()
+    np.testing.assert_allclose(model.net_.criterion_.config["class_weights"], expected)
 
 
 def test_balanced_classes_count_weights():

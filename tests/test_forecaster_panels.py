@@ -81,6 +81,64 @@ def test_groups_that_fit_has_not_seen_are_forecast_too():
     assert model.update(new).predict()["store"].nunique() == 4
 
 
+@pytest.mark.parametrize("time", [0, None])
+def test_groups_keep_their_order_when_some_are_updated(time):
+    n = 40
+    levels = np.r_[np.zeros(n), np.full(n, 1000.0)] + np.random.default_rng(0).normal(size=2 * n)
+    columns = (
+        [np.repeat([1, 2], n), levels] if time is None else [np.tile(np.arange(n), 2), np.repeat([1, 2], n), levels]
+    )
+    model = RNNForecaster(len(columns) - 1, 2, group=len(columns) - 2, time=time, n_steps=5, **TINY)
+    model.fit(np.column_stack(columns))
+    assert (model.predict() > 500).tolist() == [False, False, True, True]
+    model.update(np.array([[2, 1000.0]] if time is None else [[n, 2, 1000.0]]))
+    assert (model.predict() > 500).tolist() == [False, False, True, True]
+    new = np.column_stack([*([] if time is None else [np.arange(n, n + 6)]), np.full(6, 3), np.full(6, 5000.0)])
+    model.update(new)
+    assert (model.predict() > 500).tolist() == [False, False, True, True, True, True]
+
+
+def test_training_goes_on_with_some_groups_and_remembers_the_others():
+    df = pd.DataFrame({"d": np.tile(np.arange(60), 2), "s": np.repeat([1, 2], 60), "y": np.arange(120.0)})
+    model = RNNForecaster("y", 2, time="d", group="s", n_steps=7, warm_start=True, **TINY).fit(df[df["d"] < 40])
+    forecast = model.fit(df[(df["d"] >= 40) & (df["s"] == 1)]).predict()
+    assert forecast["s"].tolist() == [1, 1, 2, 2]
+    assert forecast["d"].tolist() == [60, 61, 40, 41]
+
+
+def test_a_group_of_another_type_is_told_of_beside_groups_that_match():
+    df = pd.DataFrame({"d": np.tile(np.arange(40), 2), "s": np.repeat([1, 2], 40), "y": np.arange(80.0)})
+    model = RNNForecaster("y", 2, time="d", group="s", n_steps=7, **TINY).fit(df)
+    with pytest.raises(ValueError, match="Group '2' of X was 2 in fit"):
+        model.update(pd.DataFrame({"d": [40, 40], "s": [1, "2"], "y": [0.0, 0.0]}))
+
+
+def test_a_row_without_any_value_is_appended_as_missing():
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"d": pd.date_range("2020-01-01", periods=60), "price": rng.random(60), "y": rng.normal(size=60)})
+    model = RNNForecaster("y", 3, time="d", n_steps=7, **TINY).fit(df)
+    twin = RNNForecaster("y", 3, time="d", n_steps=7, **TINY).fit(df)
+    row = {"d": pd.Timestamp("2020-03-01"), "price": None, "y": 4.0}
+    forecast = model.update(pd.DataFrame([row])).predict()
+    pd.testing.assert_frame_equal(forecast, twin.update(pd.DataFrame([{**row, "price": np.nan}])).predict())
+
+
+def test_booleans_of_arrow_are_numbers_as_others_are():
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    df = pd.DataFrame({"y": np.arange(60.0) % 7, "promo": np.arange(60) % 3 == 0})
+    model = RNNForecaster("y", 3, n_steps=7, **TINY).fit(df)
+    arrow = df.astype({"promo": "bool[pyarrow]"})
+    pd.testing.assert_frame_equal(model.predict(arrow), model.predict(df))
+    pd.testing.assert_frame_equal(RNNForecaster("y", 3, n_steps=7, **TINY).fit(arrow).predict(), model.predict())
+
+
+def test_a_backtest_without_the_models_quantiles_is_refused_by_its_summary():
+    df = pd.DataFrame({"y": np.arange(60.0) % 7})
+    backtest = RNNForecaster("y", 3, n_steps=7, **TINY).fit(df[:40]).backtest(df[40:])
+    with pytest.raises(ValueError, match="backtest has no columns q0.1 and q0.9"):
+        RNNForecaster("y", 3, quantiles=(0.1, 0.9)).backtest_summary(backtest)
+
+
 def test_several_columns_make_a_group():
     df = stores()[["date", "store", "sales"]].assign(country="x")
     forecast = model_of_stores(group=["country", "store"]).fit(df).predict()
@@ -354,6 +412,24 @@ def test_times_of_every_kind_go_on_in_their_kind(times):
     forecast = RNNForecaster("y", 10, **TINY).fit(df).predict()
     assert forecast.index.tolist() == times[90:].tolist()
     assert forecast.index.dtype == times.dtype
+
+
+@pytest.mark.parametrize(("freq", "zone"), [("28D", None), ("30D", None), ("91D", None), ("28D", "Europe/Berlin")])
+def test_a_missing_row_does_not_make_months_of_as_many_days(freq, zone):
+    times = pd.date_range("2020-01-06", periods=43, freq=freq, tz=zone)
+    past = times[:40].delete(20)
+    read = read_times(past, "time")
+    frequency = find_frequency(read, np.diff(read.numbers), past)
+    assert frequency.as_index(frequency.after(read.numbers[-1:], 3)[0]).tolist() == times[40:].tolist()
+    assert frequency.season == 1
+
+
+def test_irregular_integers_are_refused_as_other_irregular_times_are():
+    times = np.random.default_rng(0).integers(58, 63, 60).cumsum()
+    df = pd.DataFrame({"t": times, "y": np.arange(60.0)})
+    for kind in (int, float):
+        with pytest.raises(ValueError, match="The times are irregular"):
+            RNNForecaster("y", 3, time="t", **TINY).fit(df.astype({"t": kind}))
 
 
 def test_gaps_do_not_hide_the_spacing():
