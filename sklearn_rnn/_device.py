@@ -89,15 +89,23 @@ def seeded(seed: int, device: str) -> Iterator[None]:
 _HIDDEN_SIZE_WORTH_SPINNING = 96
 
 
+_SETTINGS: list[int] = []  # of torch's threads, as each that is computing found it
+_SETTING = threading.Lock()
+
+
 @contextmanager
 def torch_threads(n_threads: int) -> Iterator[None]:
-    """Let torch use so many threads, the caller's setting restored."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
+    """Let torch use so many threads, the caller's setting restored: the last of several at a time has the first's."""
+    with _SETTING:
+        before = torch.get_num_threads()
+        _SETTINGS.append(before)
+        torch.set_num_threads(n_threads)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _SETTING:
+            torch.set_num_threads(before if len(_SETTINGS) > 1 else _SETTINGS[0])
+            _SETTINGS.pop()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
@@ -215,6 +216,7 @@ FORMS = {
     "slice": Form((slice,), lambda s: [s.start, s.stop, s.step], slice),
     "date": Form((date,), lambda d: [d.isoformat()], date.fromisoformat),
     "datetime": Form((datetime,), lambda d: None if d.tzinfo else [d.isoformat()], datetime.fromisoformat),
+    "path": Form((type(Path()),), lambda p: [str(p)], Path),
     "timedelta": Form((timedelta,), lambda d: [d.days, d.seconds, d.microseconds], timedelta),
     "scalar": Form((np.generic,), _scalar, lambda dtype, item: np.array(item, dtype=dtype)[()]),
     "masked": Form((np.ma.MaskedArray,), lambda a: [np.asarray(a.data), np.ma.getmaskarray(a)], np.ma.MaskedArray),

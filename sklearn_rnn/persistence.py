@@ -103,11 +103,13 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
         raise TypeError(f"model is {model!r}, but must be an estimator, a Pipeline or a search.")
     packer = Packer()
     content = packer.pack(model, "model")
+    refused = set(packer.unfit)
     try:
         data = skops.dumps(content, compression=ZIP_DEFLATED)
-        refused = packer.unfit | set(skops.get_untrusted_types(data=data)) - _harmless_names()
+        refused |= set(skops.get_untrusted_types(data=data)) - _harmless_names()
     except Exception as error:
-        raise ValueError(f"The model cannot be saved: {error}") from error
+        if not refused:  # else it is a consequence of what was left out
+            raise ValueError(f"The model cannot be saved: {error}") from error
     if refused:
         what = ", ".join(sorted(f"{packer.places.get(name, 'model')} ({name})" for name in refused))
         raise ValueError(

@@ -27,7 +27,7 @@ from skorch.callbacks import (
 )
 
 from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences
-from sklearn_rnn._device import is_joblib_worker
+from sklearn_rnn._device import is_joblib_worker, torch_threads
 from sklearn_rnn._net_estimator import automatic_batch_size
 from sklearn_rnn._optimizers import OPTIMIZERS
 from sklearn_rnn._validation import stratified_split
@@ -374,6 +374,24 @@ def test_a_model_of_an_absent_device_predicts_here(series):
     moved.__setstate__(state)
     np.testing.assert_array_equal(moved.predict(X), model.predict(X))
     assert moved.device_ != "cuda:7"
+
+
+def test_threads_that_compute_at_a_time_leave_torchs_setting():
+    """One that begins while another computes finds that one's setting: the last to end restores the first's."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first, second = torch_threads(1), torch_threads(1)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        second.__exit__(None, None, None)
+        assert torch.get_num_threads() == 2
+        with torch_threads(1), torch_threads(3):
+            assert torch.get_num_threads() == 3
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_callers_threads_are_restored_even_after_an_error(series):

@@ -427,6 +427,16 @@ def test_what_a_file_cannot_hold_is_named_before_it_is_touched(file, model, mess
     assert os.listdir(file.parent) == [file.name]
 
 
+def test_a_callback_of_scikit_learn_is_named(file):
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has no callbacks before 1.9")
+    with pytest.raises(ValueError, match=r"_skl_callbacks\[0\].*set_callbacks\(\) drops"):
+        save(rnn().set_callbacks(callback.ScoringMonitor(scoring="r2")), file)
+
+
+def test_a_path_is_a_plain_value(copied, tmp_path):
+    assert copied(rnn(checkpoint=tmp_path / "fit.checkpoint")).checkpoint == tmp_path / "fit.checkpoint"
+
+
 def test_all_that_is_unfit_is_named_at_once(file):
     with pytest.raises(ValueError, match=r"(?s)callbacks\[0\].*optimizer"):
         save(rnn(optimizer=Slow, callbacks=[print]), file)
