@@ -26,7 +26,7 @@ from sklearn_rnn._parameters import check_shared_parameters
 from sklearn_rnn._prediction import predict_net
 from sklearn_rnn._sequence_reader import FORMS, SequenceReader
 from sklearn_rnn._statistics import channel_statistics, check_units
-from sklearn_rnn._targets import in_form, with_values
+from sklearn_rnn._targets import in_form, place_in_rows, with_values
 from sklearn_rnn._training import fit_net, is_random
 from sklearn_rnn._validation import check_segment_size, check_weights, used_codes
 from sklearn_rnn.nets import RecurrentNet
@@ -259,8 +259,7 @@ class RecurrentEstimator(SequenceReader):
         sequences = self._check_X(X, self._net_dtype, reset=False)
         outputs, place = self._outputs_of(sequences), None
         if not (isinstance(X, Sequences) or is_ragged(X)):
-            width = len(sequences.values) // len(sequences)
-            place = width, sequences.starts - width * np.arange(len(sequences))
+            place = place_in_rows(sequences)
         return in_form(predict(outputs.values), outputs, self._y_form, place)
 
     # What the subclasses say ------------------------------------------------------------------------------------------

@@ -75,6 +75,12 @@ def in_form(values: NDArray, layout: Sequences, form: str, place: tuple[int, NDA
     return padded
 
 
+def place_in_rows(sequences: Sequences) -> tuple[int, NDArray]:
+    """How many steps wide the array is whose rows were read as sequences, and at which step of it each begins."""
+    width = len(sequences.values) // len(sequences)
+    return width, sequences.starts - width * np.arange(len(sequences))
+
+
 def _place_of(layout: Sequences) -> tuple[int, NDArray]:
     longest = int(layout.lengths.max())
     return longest, longest - layout.lengths if layout.align == "end" else np.zeros_like(layout.lengths)
@@ -112,8 +118,7 @@ def _check_places(targets: Sequences, sequences: Sequences) -> None:
     """ValueError if X and y are padded to one width, and a sample has its targets at other steps than its own."""
     if len(targets) != len(sequences) or len(targets.values) != len(sequences.values):
         return
-    width = len(targets.values) // len(targets)
-    of_X, of_y = (samples.starts - width * np.arange(len(samples)) for samples in (sequences, targets))
+    (width, of_X), (_, of_y) = place_in_rows(sequences), place_in_rows(targets)
     differing = np.flatnonzero(of_X != of_y)
     if len(differing) and (of_X >= 0).all() and (of_X + sequences.lengths <= width).all():
         i = int(differing[0])

@@ -32,9 +32,11 @@ FEWEST_TO_STOP_EARLY, EPOCHS_FOR_FEW_SAMPLES = 300, 30
 
 
 def _predicts_quantiles(estimator: Any) -> bool:
-    is_fitted = "_levels" in vars(estimator)
-    if (estimator._levels is None) if is_fitted else (estimator.loss != "quantile"):
-        loss = "was another one in fit" if is_fitted else f"is {estimator.loss!r}"
+    if "_levels" in vars(estimator):
+        has_quantiles, loss = estimator._levels is not None, "was another one in fit"
+    else:
+        has_quantiles, loss = estimator.loss == "quantile", f"is {estimator.loss!r}"
+    if not has_quantiles:
         raise AttributeError(f"predict_quantiles needs loss='quantile', but loss {loss}.")
     return True
 

@@ -268,11 +268,9 @@ class ForecastDisplay:
         NotFittedError
             If the forecaster is not fitted.
         TypeError
-            If it is no RNNForecaster.
+            If it is no RNNForecaster, or ax are no axes.
         ValueError
             If X, future or actual lack a column, or a group is not there.
-        TypeError
-            If ax are no axes.
         """
         model = final_forecaster(estimator, cls.__name__)
         actual = None if actual is None else model._as_frame(actual, reset=False)
