@@ -90,10 +90,12 @@ class Course:
         net.history[:] = _whole_epochs(net)
         if not self.best_epoch:
             raise KeyboardInterrupt
-        how = "fit with warm_start=True" if self.checkpoint is None else "the same call"
+        how = "fit with warm_start=True goes on."
+        if self.checkpoint is not None:
+            how = "the same call goes on, or with warm_start=True one from these weights, when the file is deleted."
         warn(
             f"Training was interrupted in epoch {n_begun}. The model has the weights of epoch {self.best_epoch}, the "
-            f"best so far; {how} goes on.",
+            f"best so far; {how}",
         )
 
     def _see(self, net: Any) -> None:

@@ -36,8 +36,13 @@ class OriginForecaster(BaseForecaster):
         is_last = np.append(np.diff(history.groups[starts]) != 0, True)
         is_short = (stops - starts)[is_last] < self._shortest_window  # (n_groups,)
         follows = np.append(False, ~is_last[:-1])  # another run of its group
-        gaps = starts[follows & is_short[history.groups[starts]]]
-        return with_missing_rows(history, gaps, self._roles, self._frequency, self.n_steps_) if len(gaps) else history
+        return self._with_filled(history, starts[follows & is_short[history.groups[starts]]])[0]
+
+    def _with_filled(self, rows: Rows, gaps: NDArray) -> tuple[Rows, NDArray[np.int64]]:
+        """The rows with rows of NaN in the gaps before some of them, and where they are there."""
+        if not len(gaps):
+            return rows, np.arange(len(rows.groups))
+        return with_missing_rows(rows, gaps, self._roles, self._frequency, self.n_steps_)
 
     def _warn_of_short_windows(self, windows: Sequences) -> None:
         short = windows.lengths < self._shortest_window
@@ -60,15 +65,22 @@ class OriginForecaster(BaseForecaster):
     def _origins(
         self, frame: pd.DataFrame, n_origins: int | None, stride: int, *, after_fit: bool = False
     ) -> tuple[Rows, NDArray, NDArray, Sequences]:
-        """Sorted rows, each group's first new row, the first row of each run, windows whose horizon is of new rows.
+        """Rows in whose gaps rows of NaN stand, each group's first new row, first rows of runs, windows of origins.
 
+        Windows are those that :meth:`predict` would forecast from, and their horizon is of new rows without a gap.
         `after_fit` says that these are expected to follow the rows of fit, as those of a test fold do.
         """
-        rows, first_new = self._read_new(frame, follow=True)
-        runs = bounds_of_runs(rows, self._frequency.max_gap)
+        given, first_new = self._read_new(frame, follow=True)
+        starts, _ = bounds_of_runs(given, self._frequency.max_gap)
         if after_fit:
-            _warn_of_a_gap_behind_fit(first_new, np.cumsum(rows.sizes()) - rows.sizes(), runs[0])
+            _warn_of_a_gap_behind_fit(first_new, np.cumsum(given.sizes()) - given.sizes(), starts)
+        follows = np.append(False, np.diff(given.groups[starts]) == 0)  # another run of its group
+        rows, position = self._with_filled(given, starts[follows])
+        first_new, starts = position[first_new], position[starts]
+        runs = bounds_of_runs(rows, self._frequency.max_gap)
         windows = self._windows_of(rows, runs, None, first_new[rows.groups[runs[0]]])
+        if len(starts) > len(runs[0]):
+            windows = self._cut_at_gaps(windows, starts, position)
         if len(windows) == 0:
             raise NoOriginError(
                 f"There is no row to forecast from: no group has {self.horizon} rows without a gap that follow a "
@@ -83,6 +95,25 @@ class OriginForecaster(BaseForecaster):
         if n_origins is not None:
             chosen &= back // stride < n_origins
         return rows, first_new, runs[0], windows[np.flatnonzero(chosen)]
+
+    def _cut_at_gaps(self, windows: Sequences, starts: NDArray, given: NDArray) -> Sequences:
+        """The windows at and before rows that are given, from the gap on if that leaves as many rows as in training.
+
+        Parameters
+        ----------
+        windows : Sequences
+            Of rows with others in their gaps.
+        starts, given : ndarray of int
+            The first row behind each gap, and of each series, and all rows but those in gaps, sorted.
+        """
+        ends = windows.starts + windows.lengths
+        n_given = np.searchsorted(given, ends + self.horizon) - np.searchsorted(given, ends - 1)
+        windows = windows[np.flatnonzero(n_given == self.horizon + 1)]
+        ends = windows.starts + windows.lengths
+        behind_gap = starts[np.searchsorted(starts, ends - 1, side="right") - 1]
+        is_enough = ends - behind_gap >= self._shortest_window
+        first = np.where(is_enough, np.maximum(windows.starts, behind_gap), windows.starts)
+        return Sequences(windows.values, first, ends - first)
 
     def _warn_of_unknown(self, forecasts: NDArray) -> None:
         """Tell of groups whose windows (n_groups, horizon, n_targets[, n_quantiles]) have no value to begin from."""
@@ -185,7 +216,7 @@ def _warn_of_a_gap_behind_fit(first_new: NDArray, first_rows: NDArray, starts_of
     remembered = first_new > first_rows
     if remembered.any() and np.isin(first_new[remembered], starts_of_runs).all():
         warn(
-            "The rows of fit end some rows before those of X, so the first windows are short and few. In a "
+            "The rows of fit end some rows before those of X, so the first windows have a hole there. In a "
             "cross-validation use WindowSplit(horizon=0): the forecaster's targets are rows of the training fold, and "
             "nothing has to be left out between the folds.",
         )

@@ -101,9 +101,20 @@ class Frequency:
         """The next times after each of some times, as numbers, (n_times, n_steps)."""
         if self.unit in (ROWS, NUMBERS, EVEN):
             return last[:, None] + self.count * np.arange(1, n_steps + 1)
-        unique, position = np.unique(last, return_inverse=True)
-        following = [self._calendar_after(time, n_steps) for time in self._as_dates(unique)]
-        return np.stack(following)[position]
+        dates = self._as_dates(last)
+        if self.unit in (OFFSETS, WORKDAYS):
+            return self._after_by_offset(dates, n_steps)
+        wall = dates.tz_localize(None).as_unit("ns")
+        counts = int(self.count) * np.arange(1, n_steps + 1)
+        if self.unit == DAYS:
+            following = wall.to_numpy()[:, None] + counts * np.timedelta64(DAY, "ns")
+        else:
+            following = self._months_after(wall, counts)
+        if self.zone is None:
+            return following.view(np.int64)
+        flat = pd.DatetimeIndex(following.ravel())  # the first of an hour that comes twice, the next of one that lacks
+        zoned = flat.tz_localize(self.zone, ambiguous=np.ones(len(flat), dtype=bool), nonexistent="shift_forward")
+        return zoned.asi8.reshape(following.shape)
 
     def keys(self, times: NDArray) -> NDArray:
         """Numbers that are the same for the same times: fractions count in whole steps, for they are rounded."""
@@ -113,24 +124,26 @@ class Frequency:
         whole = np.rint(steps)
         return np.where(np.abs(steps - whole) < 0.01, whole, steps)
 
-    def _calendar_after(self, last: pd.Timestamp, n_steps: int) -> NDArray:
-        if self.unit in (OFFSETS, WORKDAYS):
-            offset = self.count if self.unit == OFFSETS else pd.offsets.BusinessDay(int(self.count))
-            times = pd.date_range(last, periods=n_steps + 1, freq=offset)
-            times = times[times > last][:n_steps]
-        else:
-            count = int(self.count)
-            step = {
-                DAYS: lambda i: pd.DateOffset(days=count * i),
-                MONTHS: lambda i: pd.DateOffset(months=count * i),
-                MONTH_ENDS: lambda i: pd.offsets.MonthEnd(count * i),
-            }[self.unit]
-            times = pd.DatetimeIndex([self._on_its_day(last + step(i)) for i in range(1, n_steps + 1)])
-        return times.as_unit("ns").asi8
+    def _after_by_offset(self, last: pd.DatetimeIndex, n_steps: int) -> NDArray[np.int64]:
+        offset = self.count if self.unit == OFFSETS else pd.offsets.BusinessDay(int(self.count))
+        unique, position = np.unique(last.asi8, return_inverse=True)
+        following = []
+        for time in self._as_dates(unique):
+            times = pd.date_range(time, periods=n_steps + 1, freq=offset)
+            following.append(times[times > time][:n_steps].as_unit("ns").asi8)
+        return np.stack(following)[position]
 
-    def _on_its_day(self, time: pd.Timestamp) -> pd.Timestamp:
-        """The time on the day of the month on which the series is, the last day of a shorter month."""
-        return time if self.day is None else time.replace(day=min(self.day, time.days_in_month))
+    def _months_after(self, last: pd.DatetimeIndex, counts: NDArray[np.int64]) -> NDArray[np.datetime64]:
+        """The times so many months later, on the day of the month of the series, the last one of a shorter month."""
+        month = last.to_numpy().astype("datetime64[M]")[:, None]
+        of_all = 31 if self.unit == MONTH_ENDS else self.day
+        usual = last.day.to_numpy() if of_all is None else np.full(len(last), of_all)
+        is_usual = last.day == np.minimum(usual, last.days_in_month)  # another series may be on another day
+        day = np.where(is_usual, usual, last.day)[:, None]
+        later = (month + counts).astype("datetime64[D]")
+        n_days = ((month + counts + 1).astype("datetime64[D]") - later).astype(np.int64)
+        time_of_day = (last - last.normalize()).to_numpy()[:, None]
+        return later + (np.minimum(day, n_days) - 1) + time_of_day
 
     def _as_dates(self, numbers: NDArray) -> pd.DatetimeIndex:
         dates = pd.DatetimeIndex(numbers, tz="UTC" if self.zone else None)

@@ -47,6 +47,7 @@ CALENDAR = {
 NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
 SOME_GROUPS = "To forecast some groups alone, such as those that have not ended, pass their recent rows as X, too."
 MANY_CATEGORIES = 100
+_GAPS_AT_ONCE = 4_096
 
 
 @dataclass(frozen=True)
@@ -264,28 +265,39 @@ def rows_after(rows: Rows, horizon: int, roles: Roles, frequency: Frequency, fut
     return Rows(values, groups, rows.labels, times)
 
 
-def with_missing_rows(rows: Rows, gaps: NDArray, roles: Roles, frequency: Frequency, most: int) -> Rows:
-    """The sorted rows with those that lack before the rows `gaps`, at most so many each, as `asfreq` would add them."""
+def with_missing_rows(
+    rows: Rows, gaps: NDArray, roles: Roles, frequency: Frequency, most: int
+) -> tuple[Rows, NDArray[np.int64]]:
+    """The sorted rows with those that lack before the rows `gaps`, as `asfreq` would add them, and where the given are.
+
+    A gap that lacks more than `most` rows, or no whole number of them, stays.
+    """
     assert rows.times is not None
-    places, times = [], []
-    for gap in gaps:
-        coming = frequency.after(rows.times[gap - 1 : gap], most + 1)[0]
-        found = np.flatnonzero(np.isclose(frequency.keys(coming), frequency.keys(rows.times[gap : gap + 1]), 0, 1e-6))
-        if len(found):
-            places.append(np.full(found[0], gap))
-            times.append(coming[: found[0]])
-    if not places:
-        return rows
-    place, time = np.concatenate(places), np.concatenate(times)
+    position = np.arange(len(rows.groups))
+    few = np.split(gaps, range(_GAPS_AT_ONCE, len(gaps), _GAPS_AT_ONCE))
+    found = [_missing_times(rows.times, part, frequency, most) for part in few]
+    counts, time = (np.concatenate(part) for part in zip(*found, strict=True))
+    if not len(time):
+        return rows, position
+    place = np.repeat(gaps, counts)
     values = np.full((len(place), roles.n_columns), np.nan, dtype=rows.values.dtype)
     values[:, roles.known_columns.stop :] = rows.values[place, roles.known_columns.stop :]  # static
     _put_calendar(values, time, roles, frequency)
-    return Rows(
+    filled = Rows(
         np.insert(rows.values, place, values, axis=0),
         np.insert(rows.groups, place, rows.groups[place]),
         rows.labels,
         np.insert(rows.times, place, time),
     )
+    return filled, position + np.searchsorted(place, position, side="right")
+
+
+def _missing_times(times: NDArray, gaps: NDArray, frequency: Frequency, most: int) -> tuple[NDArray, NDArray]:
+    """How many rows lack before each of the rows `gaps`, 0 for more than `most`, and the times of all of them."""
+    coming = frequency.after(times[gaps - 1], most + 1)  # (n_gaps, most + 1)
+    ends = np.isclose(frequency.keys(coming), frequency.keys(times[gaps])[:, None], 0, 1e-6)
+    counts = ends.argmax(axis=1)
+    return counts, coming[np.arange(most + 1) < counts[:, None]]
 
 
 def _put_calendar(values: NDArray, times: NDArray | None, roles: Roles, frequency: Frequency) -> None:

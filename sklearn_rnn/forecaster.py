@@ -378,7 +378,8 @@ class RNNForecaster(OriginForecaster):
         """One minus the mean absolute error over that of the seasonal naive forecast; 0 is no better than that.
 
         Every row with `horizon` rows after it, and the last remembered row before them, is an origin, if a window of
-        a length as in training ends there that has a value of the target, and there is one to compare with.
+        a length as in training ends there that has a value of the target, and there is one to compare with. Missing
+        rows are filled as in :meth:`predict`.
 
         Parameters
         ----------

@@ -213,6 +213,24 @@ def test_a_gap_between_the_folds_is_pointed_out():
         model.score(df[204:250])
 
 
+@pytest.mark.parametrize("gone", [[205], [203, 204, 230], range(200, 206), range(210, 231)], ids=str)
+def test_a_backtest_behind_a_gap_forecasts_as_predict_does(gone):
+    df = pd.concat([series(seed=seed).assign(site=seed) for seed in range(2)])
+    model = model_of_days(group="site").fit(df[df.index < 200])
+    coming = df[(df.index >= 200) & ~(df.index.isin(gone) & (df["site"] == 1))]
+    table = model.backtest(coming, n_origins=None, stride=1).query("site == 1")
+    rows = coming[coming["site"] == 1].reset_index(drop=True)
+    n_steps = np.diff(rows["day"]) // np.timedelta64(1, "D")
+    whole = [i for i in range(len(rows) - HORIZON) if (n_steps[i : i + HORIZON] == 1).all()]
+    assert set(rows["day"][whole]) <= set(table["origin"])
+    for i in whole:
+        part = table[table["origin"] == rows["day"][i]]
+        forecast = model.predict(rows[: i + 1])
+        np.testing.assert_allclose(part["forecast"], forecast["y"], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(part["actual"], rows["y"][i + 1 : i + 1 + HORIZON], rtol=1e-6)
+        np.testing.assert_array_equal(part["time"], rows["day"][i + 1 : i + 1 + HORIZON])
+
+
 def test_random_search_and_cross_validation_run_on_arrays():
     values = series()[["y", "wind"]].to_numpy()
     model = RNNForecaster(0, HORIZON, n_steps=14, **TINY)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from sklearn_rnn import RNNForecaster, load, save
-from sklearn_rnn._frequency import find_frequency
+from sklearn_rnn._frequency import Frequency, find_frequency
 from sklearn_rnn._panel import CALENDAR, calendar_features
 from sklearn_rnn._statistics import deviations_of_groups, scales_of_groups
 from sklearn_rnn._times import read_times
@@ -491,6 +491,26 @@ def test_months_go_on_on_their_day_behind_a_shorter_month():
     model = RNNForecaster("y", 3, **TINY).fit(pd.DataFrame({"y": np.arange(38.0)}, index=days[:38]))
     assert days[37].day == 29  # in February
     assert model.predict().index.tolist() == days[38:].tolist()
+
+
+def test_months_of_another_series_go_on_on_its_day():
+    months = pd.date_range("2017-01-01", periods=38, freq="MS")
+    later = pd.DataFrame({"y": np.arange(20.0)}, index=months[:20] + pd.Timedelta(days=14))
+    model = RNNForecaster("y", 3, **TINY).fit(pd.DataFrame({"y": np.arange(38.0)}, index=months))
+    assert model.predict(later).index.tolist() == (months[20:23] + pd.Timedelta(days=14)).tolist()
+    model.fit(pd.DataFrame({"y": np.arange(38.0)}, index=months + pd.offsets.MonthEnd(0)))
+    assert model.predict(later).index.tolist() == (months[20:23] + pd.Timedelta(days=14)).tolist()
+
+
+@pytest.mark.parametrize("unit", ["days", "months"])
+def test_days_and_months_keep_the_time_of_day_of_their_zone(unit):
+    """As in pandas, but for the one that the clock skips; 02:30 of the day that has two is the first."""
+    start = pd.Timestamp("2023-12-31 02:30", tz="Europe/Berlin")
+    expected = [start + pd.DateOffset(**{unit: i}) for i in range(1, 400)]
+    found = Frequency(unit, 1, zone="Europe/Berlin").after(np.array([start.as_unit("ns").value]), 399)[0]
+    pairs = zip(pd.DatetimeIndex(found, tz="UTC").tz_convert("Europe/Berlin"), expected, strict=True)
+    spring = pd.Timestamp("2024-03-31 03:00", tz="Europe/Berlin")
+    assert [time for time, other in pairs if time != other and other.year < 2025] == [spring]
 
 
 def test_frequent_gaps_are_pointed_out():

@@ -249,6 +249,19 @@ def test_an_interrupt_keeps_the_checkpoint(tmp_path):
     assert_same_fit(fit_regressor(checkpoint=path), fit_regressor())
 
 
+def test_an_interrupted_warm_start_goes_on_when_the_checkpoint_is_deleted(tmp_path):
+    path = tmp_path / "fit.checkpoint"
+    first, second = ({"warm_start": True, "callbacks": [In(3, KeyboardInterrupt())]} for _ in range(2))
+    with pytest.warns(UserWarning, match="or with warm_start=True one from these weights, when the file is deleted"):
+        model = fit_regressor(checkpoint=path, **first).set_params(callbacks=None)
+    with pytest.raises(ValueError, match="other parameters"):
+        model.fit(X, Y)
+    path.unlink()
+    with pytest.warns(UserWarning, match="fit with warm_start=True goes on"):
+        expected = fit_regressor(**second).set_params(callbacks=None)
+    assert_same_fit(model.fit(X, Y), expected.fit(X, Y))
+
+
 def test_partial_fit_writes_no_checkpoint(tmp_path):
     RNNRegressor(**TINY, checkpoint=tmp_path / "fit.checkpoint").partial_fit(X, Y)
     assert list(tmp_path.iterdir()) == []
