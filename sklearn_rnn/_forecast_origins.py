@@ -183,7 +183,14 @@ class OriginForecaster(BaseForecaster):
         for cut in cuts[::-1]:
             train, test = moments <= cut, (moments > cut) & (moments <= cut + self.horizon)
             tables = [frame[chosen] if fresh._has_index else frame[chosen].to_numpy() for chosen in (train, test)]
-            model = clone(self).fit(tables[0])
+            model = clone(self)
+            try:
+                model.fit(tables[0])
+            except ValueError as error:
+                raise ValueError(
+                    f"Training on the {train.sum()} rows up to an origin fails: {error} Or have fewer origins: lower "
+                    "n_origins or stride."
+                ) from error
             try:
                 part = model.backtest(tables[1], n_origins=1)
             except NoOriginError as error:  # a gap, or all targets are missing

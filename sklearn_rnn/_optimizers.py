@@ -26,7 +26,7 @@ def takes_the_settings(optimizer: type) -> bool:
     if not is_optimizer or not {"lr", "weight_decay"} <= set(inspect.signature(optimizer).parameters):
         return False
     try:
-        optimizer([torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(2))], lr=0.1, weight_decay=0.1)
+        _without_compiler(optimizer)([torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(2))], lr=0.1, weight_decay=0.1)
     except ValueError:  # Muon takes matrices alone
         return False
     return True
@@ -43,14 +43,16 @@ def optimizer_and_options(optimizer: str | type, device: str) -> tuple[type[torc
     options = {"fused": True} if known in _WITH_ONE_KERNEL and device != "mps" else {}
     if optimizer in _DECOUPLED_ON_DEMAND:
         options["decoupled_weight_decay"] = True
-    return _without_compiler(known) if known in OPTIMIZERS.values() else known, options
+    return _without_compiler(known), options
 
 
 def _without_compiler(optimizer: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
-    """The same optimizer, which does not import torch's compiler to tell it to keep out.
+    """The same optimizer, if it is torch's own, which does not import torch's compiler to tell it to keep out.
 
     Nothing here is compiled by torch, and that import takes two seconds of the first fit of every process.
     """
+    if not optimizer.__module__.startswith("torch.optim."):
+        return optimizer
     members = {name: inspect.unwrap(getattr(optimizer, name)) for name in _DECORATED}
     members["step"] = torch.no_grad()(members["step"])
     return type(optimizer.__name__, (optimizer,), members)

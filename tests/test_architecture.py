@@ -201,11 +201,11 @@ def test_the_package_is_imported_without_torch_until_a_net_is_needed():
 def test_a_fit_does_without_the_import_of_torchs_compiler():
     code = """
 import sys
-import numpy as np
+import numpy as np, torch
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn._optimizers import OPTIMIZERS
 X = np.random.default_rng(0).normal(size=(20, 5, 1)).astype("float32")
-for optimizer in OPTIMIZERS:
+for optimizer in [*OPTIMIZERS, torch.optim.Adam]:
     RNNRegressor(hidden_size=4, max_epochs=1, optimizer=optimizer).fit(X, X[:, 0, 0]).predict(X)
     assert "torch._dynamo" not in sys.modules, optimizer
 """
