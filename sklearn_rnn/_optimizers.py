@@ -26,7 +26,9 @@ def takes_the_settings(optimizer: type) -> bool:
     if not is_optimizer or not {"lr", "weight_decay"} <= set(inspect.signature(optimizer).parameters):
         return False
     try:
-        _without_compiler(optimizer)([torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(2))], lr=0.1, weight_decay=0.1)
+        _without_compiler(optimizer)(
+            [torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(2))], lr=0.1, weight_decay=0.1
+        )
     except ValueError:  # Muon takes matrices alone
         return False
     return True

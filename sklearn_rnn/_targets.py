@@ -34,7 +34,8 @@ def read_step_labels(y: Any, sequences: Sequences) -> tuple[NDArray, Sequences]:
         If there are more or fewer targets than steps, or they stand at other steps, naming the first such sample.
     """
     if isinstance(y, Sequences):
-        labels, layout = y.values, y
+        layout = y.without_unused_rows()  # those of other samples must not count as targets
+        labels = layout.values
     else:
         items = _items(y, sequences)
         lengths = np.array([len(item) for item in items])

@@ -179,15 +179,17 @@ class Sequences:
         # Summing leaves dust of 1e-16 where no sequence is: the exact count says which rows are used at all.
         return np.where(self.used_rows() > 0, np.maximum(np.cumsum(change[:-1]), 0.0), 0.0)
 
+    def without_unused_rows(self) -> Sequences:
+        """The same sequences over the rows that one of them uses; itself if that is all of them."""
+        used = self.used_rows() > 0
+        if used.all():
+            return self
+        new_position = np.cumsum(used) - 1
+        return self._with_samples(self.values[used], new_position[self.starts], self.lengths)
+
     def __getstate__(self) -> dict[str, Any]:
         """Only the rows that a sequence uses travel in a pickle."""
-        used = self.used_rows() > 0
-        state = vars(self).copy()
-        if not used.all():
-            new_position = np.cumsum(used) - 1
-            state["values"] = self.values[used]
-            state["starts"] = new_position[self.starts]
-        return state
+        return vars(self.without_unused_rows()).copy()
 
     def __repr__(self) -> str:
         n_samples, longest, n_channels = self.shape

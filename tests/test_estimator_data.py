@@ -325,6 +325,23 @@ def test_targets_stand_at_the_steps_of_their_samples(kind):
     assert model.score(X, beside) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("unused", [7.0, np.nan])
+@pytest.mark.parametrize("overlap", [0, 4])
+def test_targets_of_samples_that_are_left_out_do_not_count(unused, overlap):
+    """A fold of Sequences shares its table of rows with the other folds."""
+    rng = np.random.default_rng(0)
+    starts, lengths = np.arange(20) * (5 - overlap) + np.arange(20) // 15 * 10, np.full(20, 5)
+    values = rng.integers(0, 2, (120, 1)).astype("float32")
+    values[starts[15] :] = unused
+    X, y = Sequences(rng.normal(size=(120, 2)), starts, lengths), Sequences(values, starts, lengths)
+    model = RNNClassifier(per_step=True, **TINY).fit(X[:15], y[:15])
+    assert model.classes_.tolist() == [0, 1]
+    assert model.score(X[:15], y[:15]) == model.score(X[:15], [values[start : start + 5, 0] for start in starts[:15]])
+    regressor = RNNRegressor(per_step=True, **TINY).fit(X[:15], y[:15])
+    expected = RNNRegressor(per_step=True, **TINY).fit(X[:15], list(y[:15]))
+    np.testing.assert_array_equal(np.array(regressor.predict(X))[..., 0], np.array(expected.predict(X)))
+
+
 def test_samples_padded_at_either_end_score_as_their_steps_do():
     X = np.random.default_rng(0).normal(size=(30, 6, 1))
     X[::2, :2], X[1::2, -2:] = np.nan, np.nan
