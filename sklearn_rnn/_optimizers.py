@@ -26,9 +26,8 @@ def takes_the_settings(optimizer: type) -> bool:
     if not is_optimizer or not {"lr", "weight_decay"} <= set(inspect.signature(optimizer).parameters):
         return False
     try:
-        _without_compiler(optimizer)(
-            [torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(2))], lr=0.1, weight_decay=0.1
-        )
+        weights = [torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(2))]
+        _without_compiler(optimizer)(weights, lr=0.1, weight_decay=0.1)
     except ValueError:  # Muon takes matrices alone
         return False
     return True
@@ -48,7 +47,7 @@ def optimizer_and_options(optimizer: str | type, device: str) -> tuple[type[torc
     return _without_compiler(known), options
 
 
-def _without_compiler(optimizer: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+def _without_compiler(optimizer: Any) -> Any:
     """The same optimizer, if it is torch's own, which does not import torch's compiler to tell it to keep out.
 
     Nothing here is compiled by torch, and that import takes two seconds of the first fit of every process.
