@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from _report import benchmark_arguments, median_ratio, print_table
 
-from sklearn_rnn._device import limited_threads
+from sklearn_rnn._device import computing
 from sklearn_rnn.nets.recurrent import CELLS, RecurrentLayers
 
 N_STEPS, N_CHANNELS = 48, 8
@@ -29,7 +29,7 @@ def step_of(layers: RecurrentLayers, X: torch.Tensor) -> None:
 
 def seconds_of(layers: RecurrentLayers, X: torch.Tensor, n_threads: int) -> float:
     """A step of one turn, with the threads that an estimator would take for it."""
-    with limited_threads(n_threads, layers, "cpu"):
+    with computing(n_threads, layers, "cpu"):
         step_of(layers, X)
         start = time.perf_counter()
         for _ in range(STEPS_OF_A_TURN):

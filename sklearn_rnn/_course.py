@@ -6,12 +6,12 @@ import math
 from numbers import Real
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sklearn_rnn._checkpoints import Checkpoint
 from sklearn_rnn._distributed import gathered, rank
 from sklearn_rnn._errors import warn
+from sklearn_rnn._randomness import is_random, random_states, set_random_states
 
 LEARNED = 0.01  # of the training loss: where it falls by less, nothing is learned
 
@@ -140,7 +140,7 @@ class Course:
             "optimizer": net.optimizer_.state_dict(),
             "schedulers": [scheduler.state_dict() for scheduler in _schedulers(net)],
             "shuffle": gathered(net.generator.get_state()),
-            "random": gathered(_random_states(net.device)),
+            "random": gathered(random_states(net.device) if is_random(net.module_) else []),
             "history": [_plain(row) for row in net.history.to_list()],
             "losses": [self.best_loss, self.last_improvement, self.train_loss],
             "n_stale": self.n_stale,
@@ -155,7 +155,7 @@ class Course:
         for scheduler, its_state in zip(_schedulers(net), state["schedulers"], strict=True):
             scheduler.load_state_dict(its_state)
         net.generator.set_state(state["shuffle"][rank()])
-        _set_random_states(net.device, state["random"][rank()])
+        set_random_states(state["random"][rank()], net.device)
         net.history[:] = state["history"]
         self.n_seen = len(net.history)
         self.best_loss, self.last_improvement, self.train_loss = state["losses"]
@@ -170,24 +170,6 @@ def _whole_epochs(net: Any) -> list[dict[str, Any]]:
 def _schedulers(net: Any) -> list[Any]:
     own = [net.schedule_] if hasattr(net, "schedule_") else []
     return own + [callback.lr_scheduler_ for _, callback in net.callbacks_ if hasattr(callback, "lr_scheduler_")]
-
-
-def _random_states(device: str) -> list[Tensor]:
-    """Of the generators that dropout draws from."""
-    states = [torch.get_rng_state()]
-    if device.startswith("cuda"):
-        states.append(torch.cuda.get_rng_state(device))
-    if device.startswith("mps"):
-        states.append(torch.mps.get_rng_state())
-    return states
-
-
-def _set_random_states(device: str, states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if device.startswith("cuda") and len(states) > 1:
-        torch.cuda.set_rng_state(states[1], device)
-    if device.startswith("mps") and len(states) > 1:
-        torch.mps.set_rng_state(states[1])
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

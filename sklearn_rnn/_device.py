@@ -19,8 +19,11 @@ from sklearn_rnn.nets.recurrent import RecurrentLayers, has_bf16
 
 
 def available_devices() -> list[str]:
-    """The devices of this machine, the fastest kind first."""
-    devices = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    """The devices of this machine, the fastest kind first, and torch's current GPU before others."""
+    devices = []
+    if torch.cuda.is_available():
+        current = torch.cuda.current_device()
+        devices = [f"cuda:{i}" for i in sorted(range(torch.cuda.device_count()), key=lambda i: (i != current, i))]
     if torch.backends.mps.is_available():
         devices.append("mps")
     return [*devices, "cpu"]
@@ -33,8 +36,8 @@ def resolve_device(device: str) -> str:
         return devices[0]
     if device in devices:
         return device
-    if device == "cuda" and "cuda:0" in devices:
-        return "cuda:0"
+    if device == "cuda" and devices[0].startswith("cuda"):
+        return devices[0]
     raise ValueError(
         f"device is {device!r}, but this machine has {devices}. Choose one of them, or 'auto' for the fastest."
     )
@@ -68,21 +71,10 @@ def device_for_fit(device: str, precision: str) -> str:
 
 def has_room(device: str, n_bytes: int) -> bool:
     """Whether data of so many bytes leave half of the device's free memory for training; unknown but for CUDA."""
-    return not device.startswith("cuda") or 2 * n_bytes <= torch.cuda.mem_get_info(device)[0]
-
-
-_ONE_AT_A_TIME = threading.RLock()
-
-
-@contextmanager
-def seeded(seed: int, device: str) -> Iterator[None]:
-    """Draw from generators that begin at `seed`; the caller's global ones are as before afterwards.
-
-    They are torch's own, of which a process has one, so that threads that draw from them wait for each other.
-    """
-    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
-        torch.manual_seed(seed)
-        yield
+    if not device.startswith("cuda"):
+        return True
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, which it gives back
+    return 2 * n_bytes <= torch.cuda.mem_get_info(device)[0] + kept
 
 
 # Torch's threads wait by spinning: beside any other busy process they cost far more than they ever gain on a small net.
@@ -109,11 +101,11 @@ def torch_threads(n_threads: int) -> Iterator[None]:
 
 
 @contextmanager
-def limited_threads(n_threads: int | None, layers: RecurrentLayers, device: str) -> Iterator[None]:
+def computing(n_threads: int | None, layers: RecurrentLayers, device: str) -> Iterator[None]:
     """Compute with `n_threads` threads, the caller's setting of torch restored; None chooses what is quickest.
 
     Compiled cells have threads of their own, which sleep while they wait; torch then gets one thread, whose companions
-    would only spin beside them.
+    would only spin beside them. MemoryError where that of a GPU is too small.
     """
     _keep_freed_memory()
     compiled = layers.runs_compiled(torch.device(device).type)
@@ -121,8 +113,13 @@ def limited_threads(n_threads: int | None, layers: RecurrentLayers, device: str)
         worth_it = compiled or layers.hidden_size >= _HIDDEN_SIZE_WORTH_SPINNING
         n_threads = torch.get_num_threads() if worth_it and not is_joblib_worker() else 1
     n_threads = int(n_threads)
-    with cell_threads(n_threads), torch_threads(1 if compiled else n_threads):
-        yield
+    try:
+        with cell_threads(n_threads), torch_threads(1 if compiled else n_threads):
+            yield
+    except torch.cuda.OutOfMemoryError:
+        raise MemoryError(
+            f"The memory of {device} is too small. Pass fewer or shorter sequences at a time, or set device='cpu'."
+        ) from None
 
 
 @lru_cache(maxsize=1)

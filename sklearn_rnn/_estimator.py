@@ -17,17 +17,18 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._callbacks import FitTask
-from sklearn_rnn._device import device_for_fit, limited_threads, seeded, torch_threads
+from sklearn_rnn._device import computing, device_for_fit, torch_threads
 from sklearn_rnn._distributed import check_alike, gathered, rank, summed
 from sklearn_rnn._errors import reading, unchanged_on_error
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
 from sklearn_rnn._parameters import check_shared_parameters
 from sklearn_rnn._prediction import predict_net
+from sklearn_rnn._randomness import begin_at, is_random, seeded
 from sklearn_rnn._sequence_reader import FORMS, SequenceReader
 from sklearn_rnn._statistics import channel_statistics, check_units
 from sklearn_rnn._targets import in_form, place_in_rows, with_values
-from sklearn_rnn._training import fit_net, is_random
+from sklearn_rnn._training import fit_net
 from sklearn_rnn._validation import check_segment_size, check_weights, used_codes
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences, is_ragged
@@ -138,13 +139,13 @@ class RecurrentEstimator(SequenceReader):
             if not is_random(module):
                 randomness.close()  # so that fits in other threads need not wait
             elif rank():
-                torch.manual_seed(seed + rank())  # noise of its own for each process's rows
+                begin_at(seed + rank(), device)  # noise of its own for each process's rows
             data = self._make_dataset(module, *train, device)
             valid = None if held_out is None else self._make_dataset(module, *held_out, device, beside=data)
             self._remember_length(train[0], resume)
             if task is not None:
                 task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
-            with limited_threads(self.n_threads, module.recurrent, device):
+            with computing(self.n_threads, module.recurrent, device):
                 net, best_epoch = fit_net(
                     module,
                     criterion,
@@ -251,7 +252,7 @@ class RecurrentEstimator(SequenceReader):
 
     def _outputs_of(self, sequences: Sequences) -> Any:
         module = self.net_.module_
-        with limited_threads(self.n_threads, module.recurrent, self.device_):
+        with computing(self.n_threads, module.recurrent, self.device_):
             return predict_net(module, sequences, self.device_)
 
     def _predict_steps(self, X: Any, predict: Callable[[NDArray[np.float64]], NDArray]) -> Any:

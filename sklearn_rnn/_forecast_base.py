@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._blend import blend
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import calibrate, recency
-from sklearn_rnn._device import device_for_fit, limited_threads, seeded, torch_threads
+from sklearn_rnn._device import computing, device_for_fit, torch_threads
 from sklearn_rnn._distributed import n_processes
 from sklearn_rnn._errors import reading, warn
 from sklearn_rnn._forecast_data import (
@@ -27,7 +27,7 @@ from sklearn_rnn._forecast_data import (
     with_a_target,
 )
 from sklearn_rnn._forecast_history import HistoryForecaster
-from sklearn_rnn._forecast_tables import MEDIAN, all_quantiles
+from sklearn_rnn._forecast_tables import MEDIAN, all_quantiles, check_column_names
 from sklearn_rnn._frequency import find_frequency
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
@@ -43,6 +43,7 @@ from sklearn_rnn._panel import (
 )
 from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._prediction import predict_forecasts
+from sklearn_rnn._randomness import is_random, seeded
 from sklearn_rnn._rows import AGAINST_ROUNDING, Rows, as_names, spacings, warn_of_rounding
 from sklearn_rnn._statistics import (
     channel_statistics,
@@ -51,7 +52,7 @@ from sklearn_rnn._statistics import (
     not_above_stretches,
     scales_of_groups,
 )
-from sklearn_rnn._training import fit_net, is_random
+from sklearn_rnn._training import fit_net
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.sequences import Sequences
 
@@ -63,6 +64,8 @@ class BaseForecaster(HistoryForecaster):
     """The mechanics of :class:`~sklearn_rnn.RNNForecaster`, whose parameters it reads."""
 
     _shortest_window: int
+    _scales_of_fit: list[tuple]
+    _deviations_of_fit: list[tuple]
     _of_the_net = (*HistoryForecaster._of_the_net, "n_steps", "normalize", "segment_size", "shared", "loss")
     _updates = 640
     _epochs = (4, 100)
@@ -108,6 +111,7 @@ class BaseForecaster(HistoryForecaster):
             check_same_roles(self._find_roles(frame), self._roles)
         else:
             self._roles = self._find_roles(frame)
+            check_column_names(self._roles, self.quantiles)
         rows, times, original = self._read(frame, self.dtype, self._frequency.zone if resume else None)
         rows = sort_rows(rows, None if times is None else times.kind)
         rows = with_static_values(rows, self._roles)
@@ -169,13 +173,14 @@ class BaseForecaster(HistoryForecaster):
         _warn_of_short_runs(runs, rows, self.n_steps_ + self.horizon)
         ends = np.cumsum(rows.sizes())
         changes = self._season_changes(rows, runs[0], ends - 1)
-        self._scales_of_fit = list(zip(rows.labels, changes.tolist(), strict=True))
+        self._scales_of_fit = _replaced(self._scales_of_fit if resume else [], rows.labels, changes)
         cuts = self._cuts(rows)
         train, valid, stop_early = self._split(rows, runs, cuts)
-        self._shortest_window = int(train.lengths.min())
+        shortest = int(train.lengths.min())
+        self._shortest_window = min(self._shortest_window, shortest) if resume else shortest
         stops = ends if valid is None else cuts  # of each group's rows to train on
         within = deviations_of_groups(rows.values[:, : len(self._roles.target)], ends - rows.sizes(), stops)
-        self._deviations_of_fit = list(zip(rows.labels, within[0].tolist(), strict=True))
+        self._deviations_of_fit = _replaced(self._deviations_of_fit if resume else [], rows.labels, within[0])
         with ExitStack() as randomness:
             randomness.enter_context(seeded(seed, device))
             module, criterion, state = self._start(rows, runs, stops, within, resume)
@@ -185,7 +190,7 @@ class BaseForecaster(HistoryForecaster):
             if not is_random(module):
                 randomness.close()  # so that fits in other threads need not wait
             task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
-            with limited_threads(self.n_threads, module.recurrent, device):
+            with computing(self.n_threads, module.recurrent, device):
                 net, best = fit_net(
                     module,
                     criterion,
@@ -377,11 +382,16 @@ class BaseForecaster(HistoryForecaster):
     def _forecast(self, windows: Sequences) -> NDArray[np.float64]:
         """Forecasts of windows that are followed by the rows of the horizon: (n, horizon, n_targets[, n_quantiles])."""
         module = self.net_.module_
-        with limited_threads(self.n_threads, module.recurrent, self.device_):
+        with computing(self.n_threads, module.recurrent, self.device_):
             return predict_forecasts(module, self._dataset(module, windows, self.device_))
 
     def _naive(self, windows: Sequences, first_rows: NDArray, season: int) -> NDArray[np.float64]:
         return naive_forecast(windows, first_rows, self.horizon, len(self._roles.target), season)
+
+
+def _replaced(known: list[tuple], labels: list, values: NDArray) -> list[tuple]:
+    """What is known of each group, in pairs with its label, with those values in the place of older ones."""
+    return list({**dict(known), **dict(zip(labels, values.tolist(), strict=True))}.items())
 
 
 def _rows_behind(rows: Rows, windows: ForecastDataset) -> NDArray[np.int64]:

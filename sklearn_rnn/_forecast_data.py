@@ -86,16 +86,16 @@ def windows_before(
 
 
 def with_a_target(windows: Sequences, horizon: int, n_targets: int, *, inside: bool) -> Sequences:
-    """The windows that are followed by at least one target that is not missing, and hold one, if `inside`."""
-    present = ~np.isnan(windows.values[:, :n_targets]).all(axis=1)
+    """The windows that are followed by a target that is not missing, and hold an earlier value of it, if `inside`."""
+    present = ~np.isnan(windows.values[:, :n_targets])
     if present.all():
         return windows
-    before = np.concatenate([[0], np.cumsum(present)])
+    before = np.concatenate([np.zeros((1, n_targets), np.int64), np.cumsum(present, axis=0)])
     ends = windows.starts + windows.lengths
-    chosen = before[ends + horizon] > before[ends]
+    chosen = before[ends + horizon] > before[ends]  # (n_windows, n_targets)
     if inside:
         chosen &= before[ends] > before[windows.starts]
-    return windows[np.flatnonzero(chosen)]
+    return windows[np.flatnonzero(chosen.any(axis=1))]
 
 
 def thinned(windows: Sequences, largest: int) -> Sequences:

@@ -24,6 +24,16 @@ def column_names(roles: Roles, quantiles: Sequence[float] | None) -> list[Hashab
     return names
 
 
+def check_column_names(roles: Roles, quantiles: Sequence[float] | None) -> None:
+    """ValueError if two columns of a table of forecasts would have one name."""
+    names = pd.Index([*([] if roles.time is None else [roles.time]), *roles.group, *column_names(roles, quantiles)])
+    if not names.is_unique:
+        raise ValueError(
+            f"Forecasts would have two columns with the name {names[names.duplicated()][0]!r}: a column of X has the "
+            "name of a quantile's. Rename it."
+        )
+
+
 def forecast_columns(forecasts: NDArray, quantiles: Sequence[float] | None) -> NDArray:
     """(n, horizon, n_targets[, all quantiles]) as (n * horizon, n_targets * (1 + quantiles)): the median leads."""
     if quantiles is None:

@@ -28,7 +28,7 @@ def takes_the_settings(optimizer: type) -> bool:
     try:
         weights = [torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(2))]
         _without_compiler(optimizer)(weights, lr=0.1, weight_decay=0.1)
-    except ValueError:  # Muon takes matrices alone
+    except (ValueError, TypeError):  # Muon takes matrices alone, others need further arguments
         return False
     return True
 

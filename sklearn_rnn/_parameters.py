@@ -191,7 +191,8 @@ def check_net_and_training(estimator: Any) -> None:
     if isinstance(optimizer, type) and not takes_the_settings(optimizer):
         raise ValueError(
             f"optimizer is {optimizer.__name__}, but a class must be a torch optimizer that takes lr and weight_decay, "
-            f"for vectors as well as matrices. Choose one of {', '.join(OPTIMIZERS)}, or such a class."
+            "and needs no more, for vectors as well as matrices. Choose one of "
+            f"{', '.join(OPTIMIZERS)}, or such a class."
         )
     check_callbacks(estimator.callbacks or ())
     if estimator.precision == "bf16" and estimator.dtype == "float64":

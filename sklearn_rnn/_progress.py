@@ -12,23 +12,23 @@ BAR = "epoch {n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}{postfix}"
 
 
 class Progress:
-    """Keeps the losses of the last and of the best epoch; how they are shown is a matter of the subclass."""
+    """The losses of the last and of the best epoch, of a checkpoint, too; how they are shown is up to the subclass."""
 
     def __init__(self, n_epochs: int) -> None:
         self.n_epochs, self.n_done = n_epochs, 0
+        self.n_before = 0  # epochs of a checkpoint
         self.losses = ""
-        self._best: tuple[float, int] | None = None
 
     def begin_epoch(self) -> None:
         """Nothing is known yet."""
 
     def end_epoch(self, net: Any) -> bool:
         """Take note of an epoch's losses; training goes on."""
-        record = net.history[-1]
-        self.n_done = len(net.history)  # those of a checkpoint among them
-        if "valid_loss" in record:
-            self._best = min((record["valid_loss"], self.n_done), self._best or (float("inf"), 0))
-        self.losses = describe_losses(record, self._best)
+        if not self.n_done:
+            self.n_before = len(net.history) - 1
+        self.n_done = len(net.history)
+        valid = [(row["valid_loss"], epoch) for epoch, row in enumerate(net.history, 1) if "valid_loss" in row]
+        self.losses = describe_losses(net.history[-1], min(valid, default=None))
         self.show()
         return False
 
@@ -67,13 +67,13 @@ class Lines(Progress):
         now = time.monotonic()
         if now - self.printed >= BETWEEN_LINES and self.n_done < self.n_epochs:
             self.printed = now
-            left = (now - self.began) / self.n_done * (self.n_epochs - self.n_done)
+            left = (now - self.began) / (self.n_done - self.n_before) * (self.n_epochs - self.n_done)
             print(f"epoch {self.n_done} of {self.n_epochs}: {self.losses}; at most {left:.0f} s left", flush=True)
 
     def close(self) -> None:
         if self.n_done:
             seconds = time.monotonic() - self.began
-            print(f"{self.n_done} epochs in {seconds:.0f} s: {self.losses}", flush=True)
+            print(f"{self.n_done - self.n_before} epochs in {seconds:.0f} s: {self.losses}", flush=True)
 
 
 def show_progress(n_epochs: int) -> Progress:

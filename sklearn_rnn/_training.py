@@ -212,6 +212,7 @@ def fit_net(
         if optimizer_state is not None:  # its moments, not its learning rate
             net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": optimizer_state})
         net.partial_fit(train, epochs=course.epochs_left(settings.max_epochs))
+        net.train_split = None  # which would keep the rows as long as the model is there
     if not all(bool(weights.isfinite().all()) for weights in module.parameters()):
         raise ValueError(f"Weights became infinite in epoch {len(net.history)}, the last. {DIVERGED}")
     course.finish(net, net.interrupted)
@@ -262,11 +263,6 @@ def _make_net(
         **{f"optimizer__{name}": value for name, value in options.items()},
     )
     return net.initialize()
-
-
-def is_random(module: nn.Module) -> bool:
-    """Whether training draws from torch's generators: for dropout, or for noise on inputs."""
-    return any(getattr(part, "p", 0) or getattr(part, "noise", 0) for part in module.modules())
 
 
 def freeze_net(net: SequenceNet) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def used_codes(sequences: Sequences, channel: int) -> list[float]:
 def tail_split(n_samples: int, n_held_out: int) -> tuple[NDArray, NDArray]:
     """The last samples are held out."""
     rows = np.arange(n_samples)
-    return rows[:-n_held_out], rows[-n_held_out:]
+    return rows[: n_samples - n_held_out], rows[n_samples - n_held_out :]
 
 
 def random_split(n_samples: int, n_held_out: int, random: np.random.RandomState) -> tuple[NDArray, NDArray]:

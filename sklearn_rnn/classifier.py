@@ -331,10 +331,9 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
             prior = summed(share @ targets) / summed(share.sum())
             return Criterion("binary_cross_entropy", label_smoothing=smoothing, prior=prior.tolist())
         codes, shares = self._codes_and_shares(targets, weights)
-        factors = self._class_weights(codes, shares)
-        counts = summed(
-            np.bincount(codes, shares, minlength=len(self.classes_)) * (1.0 if factors is None else factors)
-        )
+        counts = summed(np.bincount(codes, shares, minlength=len(self.classes_)))
+        factors = self._class_weights(counts)
+        counts = counts * (1.0 if factors is None else factors)
         return Criterion(
             "cross_entropy",
             label_smoothing=smoothing,
@@ -356,17 +355,16 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         few = summed(len(targets)) < EARLY_STOPPING_SAMPLES and not self.per_step and not self._is_multilabel
         return FOR_FEW_SEQUENCES[name] if few else 0.0
 
-    def _class_weights(self, codes: NDArray, shares: NDArray | None) -> NDArray[np.float64] | None:
-        """A factor for each class, 1 on average over the training targets; "balanced" is 1 for a class without any."""
+    def _class_weights(self, counts: NDArray) -> NDArray[np.float64] | None:
+        """A factor for each class, 1 on average over the training targets, of which there are so many of each class."""
         if self.class_weight is None:
             return None
         if self.class_weight == "balanced":  # scikit-learn counts weights from 1.7 on
-            counts = np.bincount(codes, shares, minlength=len(self.classes_))
             factors = 1 / np.where(counts > 0, counts, counts[counts > 0].mean())
         else:
             with reading("class_weight", "Pass a number for each class, or 'balanced'."):
-                factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[codes])
-        mean = np.average(factors[codes], weights=shares)
+                factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        mean = (factors * counts).sum() / counts.sum()
         if not np.isfinite(factors).all() or factors.min() < 0 or not mean > 0:
             raise ValueError(
                 f"class_weight is {self.class_weight!r}, but weights must be finite, not negative and not all zero."

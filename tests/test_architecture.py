@@ -57,6 +57,7 @@ FLOORS = {
     "sequences": 0,
     "nets": 0,
     "_device": 0,
+    "_randomness": 0,
     "_statistics": 0,
     "_times": 0,
     "_frequency": 0,

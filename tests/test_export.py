@@ -164,6 +164,17 @@ def test_codes_get_their_vectors_and_unseen_ones_none(dtype):
         assert_close(run(session, X)["prediction"], model.predict(X), TOLERANCE[dtype], 30)
 
 
+def test_a_category_that_was_empty_in_training_says_nothing():
+    def empty(X):
+        return [np.column_stack([x[:, 0], np.full(len(x), np.nan)]) for x in X]
+
+    model = RNNRegressor(**TINY, categorical_features=[1]).fit(empty(TRAINING), targets(TRAINING))
+    session = open_session(to_onnx(model))
+    for X in map(empty, OTHERS):
+        X[0][0, 1] = 3.0
+        assert_close(run(session, X)["prediction"], model.predict(X), TOLERANCE["float32"], 30)
+
+
 @pytest.mark.parametrize("options", [{}, {"pooling": "max"}, {"anchor": 1}, {"loss": "quantile", "anchor": 0}])
 def test_several_targets_have_a_column_each(options):
     y = np.column_stack([targets(TRAINING), 1e4 * targets(TRAINING)[::-1]])

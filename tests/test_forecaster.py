@@ -366,6 +366,28 @@ def test_missing_values_are_learned_from_and_forecast_from():
     assert np.isfinite(model.predict(df)["load"]).all()
 
 
+@pytest.mark.parametrize("batch_size", ["auto", 1])
+def test_targets_that_are_never_there_together_are_learned(batch_size):
+    """A window may hold one target and be followed by the other alone: there is nothing to learn from it."""
+    x = np.random.default_rng(0).normal(size=426)
+    first = np.arange(426) // 12 % 2 == 0
+    for n_rows in range(401, 426):
+        df = pd.DataFrame({"a": np.where(first, x, np.nan), "b": np.where(first, np.nan, x)})[:n_rows]
+        options = {**TINY, "hidden_size": 2, "max_epochs": 10 if batch_size == "auto" else 1, "batch_size": batch_size}
+        RNNForecaster(["a", "b"], 3, n_steps=4, segment_size=1, early_stopping=False, **options).fit(df)
+        if batch_size == 1:
+            break
+
+
+@pytest.mark.parametrize(
+    "options", [{"target": ["load", "load_q0.9"]}, {"group": "load_q0.9"}], ids=["target", "group"]
+)
+def test_two_columns_of_forecasts_with_one_name_are_refused(options):
+    df = waves().assign(**{"load_q0.9": 1.0})
+    with pytest.raises(ValueError, match="two columns with the name 'load_q0.9'"):
+        RNNForecaster(**{"target": "load", **options}, horizon=3, quantiles=(0.1, 0.9), **TINY).fit(df)
+
+
 def test_a_series_that_is_missing_everywhere_is_an_error():
     df = waves().assign(load=np.nan)
     with pytest.raises(ValueError, match="target has no value in any row"):

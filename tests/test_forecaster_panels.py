@@ -106,6 +106,17 @@ def test_training_goes_on_with_some_groups_and_remembers_the_others():
     assert forecast["d"].tolist() == [60, 61, 40, 41]
 
 
+def test_training_goes_on_with_some_groups_and_the_others_are_judged_as_before():
+    values = np.random.default_rng(0).normal(size=120).cumsum() * np.repeat([1, 1000], 60)
+    df = pd.DataFrame({"d": np.tile(np.arange(60), 2), "s": np.repeat([1, 2], 60), "y": values})
+    past, coming = df[df["d"] < 40], df[df["d"] >= 40]
+    model = RNNForecaster("y", 2, time="d", group="s", n_steps=7, warm_start=True, **TINY).fit(past)
+    score, scales = model.score(coming), model.backtest(coming)["scale"]
+    model.set_params(learning_rate=1e-12).fit(past[past["s"] == 2])
+    assert model.score(coming) == pytest.approx(score, rel=1e-4)
+    pd.testing.assert_series_equal(model.backtest(coming)["scale"], scales)
+
+
 def test_a_group_of_another_type_is_told_of_beside_groups_that_match():
     df = pd.DataFrame({"d": np.tile(np.arange(40), 2), "s": np.repeat([1, 2], 40), "y": np.arange(80.0)})
     model = RNNForecaster("y", 2, time="d", group="s", n_steps=7, **TINY).fit(df)

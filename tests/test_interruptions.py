@@ -262,6 +262,14 @@ def test_an_interrupted_warm_start_goes_on_when_the_checkpoint_is_deleted(tmp_pa
     assert_same_fit(model.fit(X, Y), expected.fit(X, Y))
 
 
+def test_a_fit_that_goes_on_leaves_the_generator_of_the_caller(tmp_path):
+    path = tmp_path / "fit.checkpoint"
+    die_in(3, fit_regressor, checkpoint=path)
+    before = torch.manual_seed(7).get_state()
+    fit_regressor(checkpoint=path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_partial_fit_writes_no_checkpoint(tmp_path):
     RNNRegressor(**TINY, checkpoint=tmp_path / "fit.checkpoint").partial_fit(X, Y)
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences
 
 X = np.random.default_rng(0).normal(size=(64, 6))
 Y = X.sum(axis=1)
@@ -86,11 +86,14 @@ def test_a_model_that_is_dropped_is_freed(options, tmp_path):
     assert [reference() for reference in left] == [None, None]
 
 
-def test_a_fitted_model_does_not_hold_its_training_data():
-    data = X.copy()
+@pytest.mark.parametrize("dtype", ["float32", "float64"])  # of which the first are not copied
+def test_a_fitted_model_does_not_hold_its_training_data(dtype):
+    data = X.astype(dtype)
     gone = weakref.ref(data)
-    model = RNNRegressor(hidden_size=4, max_epochs=2, device="cpu", fused=False, early_stopping=True).fit(data, Y)
-    del data
+    windows = Sequences(data, np.arange(0, 60), np.full(60, 4))
+    model = RNNRegressor(hidden_size=4, max_epochs=2, device="cpu", fused=False, early_stopping=True)
+    model.fit(windows, Y[:60])
+    del data, windows
     gc.collect()
     assert gone() is None
     assert model.n_iter_ == 2

@@ -11,6 +11,7 @@ import tqdm.notebook
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
+from skorch.callbacks import Callback
 
 from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, SequenceVectorizer, SlidingWindow, _progress
 
@@ -97,6 +98,27 @@ def test_a_log_gets_a_line_every_half_minute_of_a_slow_fit(data, shown, monkeypa
     lines = shown(lambda: model.fit(*data), terminal=False).lines()
     assert [line.split(":")[0] for line in lines] == ["epoch 2 of 6", "epoch 4 of 6", "6 epochs in 140 s"]
     assert [line.split("; ")[1] for line in lines[:2]] == ["at most 80 s left", "at most 40 s left"]
+
+
+def test_progress_behind_a_checkpoint_counts_the_time_of_its_own_epochs(data, shown, monkeypatch, tmp_path):
+    class StopAtFour(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 4:
+                raise MemoryError
+
+    model = RNNRegressor(
+        **{**TINY, "max_epochs": 6}, early_stopping=True, checkpoint=tmp_path / "checkpoint", verbose=1
+    )
+    with pytest.raises(MemoryError):
+        shown(lambda: clone(model).set_params(callbacks=[StopAtFour()]).fit(*data), terminal=False)
+    clock = iter(range(0, 1000, 40))
+    monkeypatch.setattr(_progress.time, "monotonic", lambda: next(clock))
+    lines = shown(lambda: model.fit(*data), terminal=False).lines()
+    assert lines[0].startswith("epoch 4 of 6")
+    assert lines[0].endswith("at most 80 s left")
+    assert lines[-1].startswith("3 epochs in 160 s")
+    best = model.history_["valid_loss"].idxmin() + 1
+    assert lines[-1].endswith(f"(epoch {best})")
 
 
 def test_a_bar_is_closed_when_training_fails(data, shown):

@@ -27,6 +27,11 @@ CATEGORIES = Sequences(np.arange(24.0) % 3, np.arange(24), np.ones(24, int), cat
 MIXED = [1, "one"] * 15
 
 
+class WithMomentum(torch.optim.SGD):
+    def __init__(self, params, lr, weight_decay, momentum):
+        super().__init__(params, lr=lr, weight_decay=weight_decay, momentum=momentum)
+
+
 def regressor(y=Y, data=X, weights=None, **options):
     return RNNRegressor(**{**TINY, **options}).fit(data, y, weights)
 
@@ -96,6 +101,10 @@ REFUSED = {
     "an optimizer without rate": (
         lambda: regressor(optimizer=torch.optim.LBFGS),
         "optimizer is LBFGS, but a class must",
+    ),
+    "an optimizer that needs more": (
+        lambda: regressor(optimizer=WithMomentum),
+        "optimizer is WithMomentum, but .* needs no more",
     ),
     "an optimizer of matrices": (
         lambda: regressor(optimizer=torch.optim.Muon),

@@ -117,6 +117,14 @@ def test_threads_that_unpickle_a_net_at_once_share_one():
         assert len(nets) == 1
 
 
+def test_a_fit_on_a_cpu_leaves_the_seeds_of_gpus():
+    """torch.manual_seed is for all devices: on a machine with GPUs it would begin their streams anew."""
+    queued = torch.cuda._lazy_seed_tracker.get_calls()
+    before = [len(queued), *queued]
+    RNNRegressor(**{**TINY, "dropout": 0.2}).fit(X, Y)
+    assert [len(queued), *queued] == before
+
+
 def test_a_net_is_unpickled_without_a_random_number():
     model = pickle.loads(pickle.dumps(RNNRegressor(**TINY, quantiles=[0.1, 0.5], loss="quantile").fit(X, Y)))
     before = torch.get_rng_state()

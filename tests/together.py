@@ -30,6 +30,7 @@ Y = 5 + 3 * X[:, -1, 0] - X[:, -2, 1] + random.normal(size=len(X))
 WEIGHTS = random.uniform(0.5, 2, size=len(X))
 CODES = np.arange(len(X)) % 4  # every second row has the codes 0 and 2 alone
 LABELS = np.array(["ash", "beech", "elm", "fir"])[CODES]
+RARE = np.where(np.arange(len(X)) < 700, "ash", LABELS)
 X_CODED = np.concatenate([X, np.repeat(CODES[:, None, None], X.shape[1], axis=1)], axis=2)
 X_HOLED = X.copy()
 X_HOLED[::4, 2, 1] = np.nan  # in the rows of the first process alone
@@ -67,14 +68,17 @@ def files():
 def train_and_tell(rank):
     mine = slice(rank, None, 2)
     unequal = slice(0, 490) if rank == 0 else slice(490, None)
+    lone = slice(0, 60) if rank == 0 else slice(60, 61)
     told = {
         "whole": RNNRegressor(**WHOLE).fit(X[mine], Y[mine]),
         "weighted": RNNRegressor(**WHOLE).fit(X[mine], Y[mine], WEIGHTS[mine]),
         "coded": RNNRegressor(**WHOLE, categorical_features=[2]).fit(X_CODED[mine], Y[mine]),
         "holed": RNNRegressor(**WHOLE).fit(X_HOLED[mine], Y[mine]),
         "classes": RNNClassifier(**WHOLE, input_noise=0.0).fit(X[mine], LABELS[mine]),
+        "balanced": RNNClassifier(**WHOLE, input_noise=0.0, class_weight="balanced").fit(X[mine], RARE[mine]),
         "stopping": RNNRegressor(**STOPPING).fit(X[TRAIN][mine], Y[TRAIN][mine], **VALID),
         "unequal": RNNRegressor(**{**TINY, "random_state": None}).fit(X[unequal], Y[unequal]),
+        "lone": RNNRegressor(**STOPPING).fit(X[lone], Y[lone]),
         "noisy": RNNRegressor(**NOISY).fit(X[mine], Y[mine]),
     }
     path = f"checkpoint{rank}"  # of its own for each process, as if they had no disk in common

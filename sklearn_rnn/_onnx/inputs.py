@@ -33,7 +33,9 @@ def embed(op: GraphBuilder, embedding: CategoryEmbedding, values: str) -> str:
         values_tensor=np.arange(1, len(codes) + 1),
         default_tensor=np.array([0]),
     )
-    return op.Gather(as_array(embedding.vectors.weight), position, axis=0)
+    vectors = as_array(embedding.vectors.weight).copy()
+    vectors[1:][np.isnan(codes)] = 0  # LabelEncoder finds NaN among its keys
+    return op.Gather(vectors, position, axis=0)
 
 
 def fold_segments(op: GraphBuilder, inputs: str, lengths: str, segment_size: int) -> tuple[str, str]:
