@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from sklearn_rnn._distributed import n_processes
+
+
+def scaled_backward(loss: Tensor, n_losses: int, weights: Sequence[Tensor]) -> None:
+    """The backward pass of a mean of so many losses, where parts of it are in float16.
+
+    Those would lose gradients below 6e-8, so they pass as about those of the sum. A power of 2 rounds nothing.
+    """
+    scale = 2.0 ** round(math.log2(n_losses))
+    (loss * scale).backward()
+    torch._foreach_div_([weight.grad for weight in weights if weight.grad is not None], scale)
 
 
 def average_gradient(weights: Sequence[Tensor]) -> None:

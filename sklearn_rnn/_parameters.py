@@ -141,9 +141,10 @@ n_iter_no_change : int, default=10
     dtype : {"float32", "float64"}, default="float32"
         Precision of the net and of the data it is given.
     precision : {"full", "bf16"}, default="full"
-        Precision of the products of the recurrent layers. "bf16" rounds their factors and results to bfloat16, which
-        keeps 8 significant bits, by torch's autocast; everything else stays in `dtype`, which must be "float32". It is
-        for CUDA devices that compute in bfloat16: CPUs with AVX512 do it too, by torch's own cells, and gain nothing.
+        Precision of the recurrent layers. "bf16" rounds the factors and results of their products to bfloat16, which
+        keeps 8 significant bits, by torch's autocast, on CUDA to float16, which keeps 11; everything else stays in
+        `dtype`, which must be "float32". It is for CUDA devices that compute in bfloat16: CPUs with AVX512 do it too,
+        by torch's own cells, and gain nothing. "full" is `dtype`, on CUDA as torch's own switches for TF32 say.
     n_threads : int or None, default=None
         Threads torch may use in fit and predict; None takes what is quickest for the size of the net.
     fused : bool, default=True

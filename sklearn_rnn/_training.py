@@ -18,7 +18,7 @@ from sklearn_rnn._batches import Batches, SequenceDataset
 from sklearn_rnn._checkpoints import Checkpoint
 from sklearn_rnn._course import Course
 from sklearn_rnn._distributed import check_alike, gathered, n_processes, rank, summed
-from sklearn_rnn._gradients import average_gradient, clip_gradient
+from sklearn_rnn._gradients import average_gradient, clip_gradient, scaled_backward
 from sklearn_rnn._halving import halving_batches
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._optimizers import optimizer_and_options
@@ -146,8 +146,11 @@ class SequenceNet(NeuralNet):
         inputs, targets = batch
         outputs = self.infer(inputs)
         loss = self.get_loss(outputs, targets, X=inputs, training=True)
-        loss.backward()
         weights = self.optimizer_.param_groups[0]["params"]
+        if self.module_.recurrent.runs_in_half(self.device):
+            scaled_backward(loss, outputs.numel(), weights)
+        else:
+            loss.backward()
         if n_processes() > 1:
             average_gradient(weights)  # before it is clipped, so that all clip the same one
         if self.gradient_clip is not None:

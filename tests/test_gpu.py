@@ -10,7 +10,7 @@ import torch
 from joblib import Parallel, delayed
 from sklearn.base import clone
 
-from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, Sequences, _batches, _device, load, save
+from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, Sequences, _batches, _device, _training, load, save
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._device import device_for_fit, has_room
 from sklearn_rnn._forecast_data import ForecastDataset
@@ -93,6 +93,22 @@ def test_rows_stay_on_the_host_that_would_take_more_than_half_of_the_free_memory
     assert has_room("cuda:0", 500)
     assert not has_room("cuda:0", 501)
     assert has_room("cpu", 10**15)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 700)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 300)
+    assert has_room("cuda:0", 700)  # what torch keeps of earlier fits is free
+    assert not has_room("cuda:0", 701)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_too_little_memory_for_a_prediction_is_told(case, monkeypatch):
+    def full(*arguments):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    model, data = CASES[case]
+    model = clone(model).fit(*data)
+    monkeypatch.setattr(type(model.net_.module_), "forward", full)
+    with pytest.raises(MemoryError, match="The memory of cpu is too small. Pass fewer or shorter sequences"):
+        model.predict(X)
 
 
 # The device "meta" stands in for a GPU: it knows where numbers are, not which.
@@ -171,6 +187,20 @@ def test_a_model_of_bf16_predicts_in_full_where_a_device_lacks_it_and_is_not_tra
     ):
         model.fit(*data)
     np.testing.assert_allclose(model.predict(X), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_are_scaled_by_powers_of_two_where_float16_would_lose_them(case, monkeypatch):
+    model, data = CASES[case]
+    expected = clone(model).set_params(fused=False).fit(*data)
+    losses = []
+    scaled = _training.scaled_backward
+    monkeypatch.setattr(recurrent.RecurrentLayers, "runs_in_half", lambda layers, device: True)
+    monkeypatch.setattr(_training, "scaled_backward", lambda *call: (losses.append(call[1]), scaled(*call)))
+    model = clone(model).set_params(fused=False).fit(*data)
+    assert min(losses) > 1
+    for name, weight in expected.net_.module_.state_dict().items():
+        assert torch.equal(model.net_.module_.state_dict()[name], weight), name
 
 
 @pytest.mark.parametrize(("capability", "has"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])

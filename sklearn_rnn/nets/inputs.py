@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -64,15 +65,25 @@ class InputEncoder(nn.Module):
         """(batch, steps, n_channels) to (batch, steps, output_size)."""
         if not self.categorical and not self.missing:
             return self._standardised(values)
-        parts = [self._standardised(values[:, :, self.numeric])]
+        parts = [self._standardised(_chosen(values, self.numeric))]
         if self.missing:
-            parts.append(values[:, :, self.missing].isnan().to(values.dtype))
+            parts.append(_chosen(values, self.missing).isnan().to(values.dtype))
         parts += [embedding(values[:, :, i]) for i, embedding in zip(self.categorical, self.embeddings, strict=True)]
         return torch.cat(parts, dim=2)
 
     def _standardised(self, values: Tensor) -> Tensor:
         numbers = torch.nan_to_num((values - self.mean) / self.scale, nan=0.0, posinf=None, neginf=None)
         return numbers + self.noise * torch.randn_like(numbers) if self.training and self.noise else numbers
+
+
+def _chosen(values: Tensor, channels: Sequence[int]) -> Tensor:
+    """Some channels, (batch, steps, n_chosen), in sorted order.
+
+    A list as an index would be copied to a GPU, which everything before it would have to wait for.
+    """
+    begins = [i for i, channel in enumerate(channels) if i == 0 or channel != channels[i - 1] + 1]
+    runs = [channels[begin:end] for begin, end in pairwise([*begins, len(channels)])]
+    return torch.cat([values[:, :, :0], *(values[:, :, run[0] : run[-1] + 1] for run in runs)], dim=2)
 
 
 class CategoryEmbedding(nn.Module):

@@ -37,7 +37,8 @@ class RecurrentLayers(nn.Module):
     fused : bool
         Whether cells compiled by numba may take the place of torch's on a CPU.
     precision : {"full", "bf16"}
-        "bf16" runs torch's cells under its autocast to bfloat16, where the device has it; states come back in float32.
+        "bf16" runs torch's cells under its autocast to bfloat16, where the device has it, on CUDA in float16; states
+        come back in float32.
     """
 
     def __init__(
@@ -100,6 +101,10 @@ class RecurrentLayers(nn.Module):
         layer = self.forward_layers[0]
         assert isinstance(layer, nn.RNNBase)
         return self.fused and fused_cells.are_quicker(layer, device_type)
+
+    def runs_in_half(self, device_type: str) -> bool:
+        """Whether cells compute in float16: torch's autocast runs cuDNN's so, whatever type it is asked for."""
+        return self.precision == "bf16" and device_type.startswith("cuda")
 
     def _run(self, layer: nn.Module, inputs: Tensor, initial: State | None = None) -> tuple[Tensor, State]:
         """States after every step, and the last one as the cell holds it."""
