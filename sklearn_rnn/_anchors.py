@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_rnn._targets import rows_by_step, with_values
+from sklearn_rnn._targets import with_values
 from sklearn_rnn.sequences import Sequences
 
 
@@ -14,13 +14,13 @@ def where_anchored(targets: Sequences, sequences: Sequences, channel: int) -> Se
     anchors = _values_by_step(sequences, channel)
     if not np.isnan(anchors).any():
         return targets
-    own = _with_own_rows(targets)
+    own = targets.with_own_rows()
     return with_values(own, np.where(np.isnan(anchors)[:, None], np.nan, own.values))
 
 
 def less_anchor(targets: Sequences, sequences: Sequences, channel: int) -> Sequences:
     """The targets of each step less the channel's newest value there, NaN before the first; a row for each step."""
-    own = _with_own_rows(targets)
+    own = targets.with_own_rows()
     return with_values(own, own.values - _values_by_step(sequences, channel)[:, None])
 
 
@@ -31,7 +31,7 @@ def last_values(sequences: Sequences, channel: int) -> NDArray[np.float64]:
 
 def _values_by_step(sequences: Sequences, channel: int) -> NDArray[np.float64]:
     """The same at each step of all sequences, one after the other."""
-    return _newest_values(sequences, channel, rows_by_step(sequences), np.repeat(sequences.starts, sequences.lengths))
+    return _newest_values(sequences, channel, sequences.rows_by_step(), np.repeat(sequences.starts, sequences.lengths))
 
 
 def _newest_values(sequences: Sequences, channel: int, rows: NDArray, starts: NDArray) -> NDArray[np.float64]:
@@ -39,10 +39,3 @@ def _newest_values(sequences: Sequences, channel: int, rows: NDArray, starts: ND
     column = sequences.values[:, channel]
     observed = np.maximum.accumulate(np.where(np.isnan(column), -1, np.arange(len(column))))[rows]
     return np.where(observed >= starts, column[observed].astype(np.float64), np.nan)
-
-
-def _with_own_rows(targets: Sequences) -> Sequences:
-    """Sequences that share no rows."""
-    return Sequences(
-        targets.values[rows_by_step(targets)], np.cumsum(targets.lengths) - targets.lengths, targets.lengths
-    )

@@ -173,7 +173,7 @@ net_ : skorch.NeuralNet
     history_ : DataFrame
         One row an epoch: epoch, train_loss, learning_rate, seconds, and valid_loss where samples were held out.
     device_ : str
-        The device the net was trained on."""
+        Where the net runs: the device it was trained on, the fastest one where a machine that loads it lacks that."""
 
 _SECTIONS = {"network": _NETWORK, "training": _TRAINING, "machine": _MACHINE, "attributes": _ATTRIBUTES}
 

@@ -90,13 +90,7 @@ def _place_of(layout: Sequences) -> tuple[int, NDArray]:
 def flat_steps(y: Any, sequences: Sequences) -> NDArray:
     """All targets of all samples one after the other, (n_steps of all samples[, n_targets])."""
     labels, layout = read_step_labels(y, sequences)
-    return labels[rows_by_step(layout)]
-
-
-def rows_by_step(sequences: Sequences) -> NDArray[np.int64]:
-    """The row of each step of all sequences, one after the other."""
-    first = np.cumsum(sequences.lengths) - sequences.lengths
-    return np.arange(sequences.lengths.sum()) + np.repeat(sequences.starts - first, sequences.lengths)
+    return labels[layout.rows_by_step()]
 
 
 def _items(y: Any, sequences: Sequences) -> list[NDArray]:

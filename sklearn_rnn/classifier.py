@@ -32,7 +32,7 @@ from sklearn_rnn._estimator import RecurrentEstimator
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
-from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, rows_by_step, with_values
+from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
 from sklearn_rnn._validation import check_weights, random_split, stratified_split, tail_split
 from sklearn_rnn.sequences import Sequences
 
@@ -267,7 +267,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
             labels = flat_steps(y, sequences) if by_step else y
             _check_no_label_missing(labels)
             if by_step:
-                outputs = outputs.values[rows_by_step(outputs)]
+                outputs = outputs.values[outputs.rows_by_step()]
                 weights = None if weights is None else np.repeat(weights, sequences.lengths)
             return accuracy_score(labels, self._as_labels(outputs), sample_weight=weights)
 

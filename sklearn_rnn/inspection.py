@@ -156,7 +156,7 @@ def channel_importance(
     rows = _draw_samples(sequences, max_samples, random)
     if rows is not None:
         sequences, y, sample_weight = sequences[rows], _take(y, rows), _take(sample_weight, rows)
-    sequences = with_own_rows(sequences)
+    sequences = sequences.with_own_rows()
     blocks = _blocks(sequences.shape[1], block_size, getattr(last, "segment_size", 1))
     units = _units(by, sequences, blocks)
     score = partial(_score, last, scorer, y, sample_weight)
@@ -178,14 +178,6 @@ def channel_importance(
     )
 
 
-def with_own_rows(sequences: Sequences) -> Sequences:
-    """The same sequences, each over rows of its own, one sequence after the other."""
-    ends = np.cumsum(sequences.lengths)
-    starts = ends - sequences.lengths
-    rows = np.arange(ends[-1]) + np.repeat(sequences.starts - starts, sequences.lengths)
-    return _over(sequences, sequences.values[rows], starts)
-
-
 def exchanged(sequences: Sequences, order: NDArray[np.int64], channels: slice, lags: range) -> Sequences:
     """Sequences in which each sample has some channels of some lags from the next sample in a circle that has the lag.
 
@@ -204,19 +196,7 @@ def exchanged(sequences: Sequences, order: NDArray[np.int64], channels: slice, l
     for lag in lags:
         rows = last[order[sequences.lengths[order] > lag]] - lag
         values[rows, channels] = sequences.values[np.roll(rows, -1), channels]
-    return _over(sequences, values, sequences.starts)
-
-
-def _over(sequences: Sequences, values: NDArray, starts: NDArray) -> Sequences:
-    """Sequences of the same lengths and channels over other rows."""
-    return Sequences(
-        values,
-        starts,
-        sequences.lengths,
-        align=sequences.align,
-        channel_names=sequences.channel_names,
-        categorical=sequences.categorical,
-    )
+    return sequences._with_samples(values, sequences.starts, sequences.lengths)
 
 
 def _checked_scorer(last: Any, scoring: Any, sequences: Sequences, sample_weight: ArrayLike | None) -> Callable:

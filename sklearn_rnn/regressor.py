@@ -22,7 +22,7 @@ from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import check_units, is_scale_of_constant_target, robust_statistics, target_statistics
-from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, rows_by_step, with_values
+from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
 from sklearn_rnn._validation import channel_positions, check_weights, plain_data, random_split, tail_split
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
@@ -256,7 +256,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         with reading("y"):
             if not by_step:
                 return r2_score(y, self._as_y(outputs), sample_weight=weights)
-            predicted = self._as_y(outputs.values[rows_by_step(outputs)])
+            predicted = self._as_y(outputs.values[outputs.rows_by_step()])
             weights = None if weights is None else np.repeat(weights, sequences.lengths)
             return r2_score(flat_steps(y, sequences), predicted, sample_weight=weights)
 

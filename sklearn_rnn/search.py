@@ -112,7 +112,7 @@ def _windows(model: Any) -> list[Any]:
 
 
 def _segments(model: Any) -> list[Any] | None:
-    """Short enough for any sequence: none is longer than 4 or than what the model has."""
+    """Short: none is longer than 4 or than what the model has. Sequences of fewer steps need a narrower choice."""
     if isinstance(model.segment_size, str):
         return [model.segment_size, 1, 4, 12]
     if getattr(model, "per_step", False):

@@ -187,6 +187,17 @@ class Sequences:
         new_position = np.cumsum(used) - 1
         return self._with_samples(self.values[used], new_position[self.starts], self.lengths)
 
+    def with_own_rows(self) -> Sequences:
+        """The same sequences that share no rows, one after the other."""
+        return self._with_samples(
+            self.values[self.rows_by_step()], np.cumsum(self.lengths) - self.lengths, self.lengths
+        )
+
+    def rows_by_step(self) -> NDArray[np.int64]:
+        """The row of each step of all sequences, one after the other."""
+        first = np.cumsum(self.lengths) - self.lengths
+        return np.arange(self.lengths.sum()) + np.repeat(self.starts - first, self.lengths)
+
     def __getstate__(self) -> dict[str, Any]:
         """Only the rows that a sequence uses travel in a pickle."""
         return vars(self.without_unused_rows()).copy()

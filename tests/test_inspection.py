@@ -24,7 +24,7 @@ from sklearn_rnn import (
     channel_importance,
     inspection,
 )
-from sklearn_rnn.inspection import exchanged, with_own_rows
+from sklearn_rnn.inspection import exchanged
 
 TINY = {"hidden_size": 4, "max_epochs": 2, "random_state": 0, "n_threads": 1, "device": "cpu"}
 
@@ -137,7 +137,7 @@ def test_sequences_of_unequal_length_are_exchanged_as_by_hand(seed, n_samples, l
     order = np.random.default_rng(seed).permutation(n_samples)
     lags = range(data.draw(st.integers(0, longest - 1)), longest)
     channels = data.draw(st.sampled_from([slice(0, 1), slice(1, 2), slice(None)]))
-    own = with_own_rows(as_sequences(X))
+    own = as_sequences(X).with_own_rows()
     result = exchanged(own, order, channels, lags)
     for steps, expected in zip(result, exchanged_by_hand(X, order, channels, lags), strict=True):
         np.testing.assert_array_equal(steps, expected)
@@ -204,7 +204,7 @@ def test_scoring_and_weights_are_those_of_scikit_learn():
     y = model.predict(X) + noise(50, 1, 1, seed=1)[:, 0, 0]
     options = {"sample_weight": weights, "random_state": 0, "n_repeats": 1}
     orders = np.random.RandomState(0)
-    own = with_own_rows(as_sequences(X))
+    own = as_sequences(X).with_own_rows()
     after = model.predict(exchanged(own, orders.permutation(50), slice(0, 1), range(6)))
     for scoring, measure in (
         (None, r2_score),
