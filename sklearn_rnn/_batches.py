@@ -67,6 +67,8 @@ class SequenceDataset(torch.utils.data.Dataset):
 
     def _set_bounds(self, starts: Tensor, lengths: Tensor) -> None:
         self.starts, self.lengths = starts, lengths
+        shortest, longest = lengths.aminmax() if len(lengths) else (0, 0)
+        self._common_length = int(longest) if shortest == longest else None
         self._bounds = starts.to(self.values.device), lengths.to(self.values.device)
 
     def __len__(self) -> int:
@@ -93,12 +95,15 @@ class SequenceDataset(torch.utils.data.Dataset):
 
         Behind a sequence's last step its last row stands again, which no result depends on.
         """
-        starts, lengths = (bound[part] for bound in self._bounds)
-        shortest, longest = (int(length) for length in torch.aminmax(self.lengths[part]))
-        n_rows, n_channels = self.values.shape
-        if shortest == longest:  # every window is one piece of memory
-            windows = self.values.as_strided((n_rows - longest + 1, longest * n_channels), (n_channels, 1))
-            return self.select(windows, starts).view(-1, longest, n_channels), None
+        starts, lengths = self._bounds[0][part], self._bounds[1][part]
+        common = self._common_length
+        if common is None:
+            shortest, longest = (int(length) for length in torch.aminmax(self.lengths[part]))
+            common = longest if shortest == longest else None
+        if common is not None:  # every window is one piece of memory
+            n_rows, n_channels = self.values.shape
+            windows = self.values.as_strided((n_rows - common + 1, common * n_channels), (n_channels, 1))
+            return self.select(windows, starts).view(-1, common, n_channels), None
         steps = torch.arange(longest, device=starts.device)
         values = self.select(self.values, torch.minimum(starts[:, None] + steps, (starts + lengths - 1)[:, None]))
         return values, lengths.to(self.device, non_blocking=True)

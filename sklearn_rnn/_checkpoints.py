@@ -15,7 +15,7 @@ from torch import Tensor
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._distributed import gathered, rank
 
-HEADER = b"sklearn_rnn checkpoint 1\n"
+HEADER = b"sklearn_rnn checkpoint 2\n"
 _DIGEST_SIZE = 32
 
 

@@ -28,6 +28,41 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 
+class Schedule:
+    """Moves the learning rate of an optimizer with each update.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+    factor : callable
+        One of SCHEDULES.
+    n_updates : int
+        Of the whole training.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, factor: Callable[[float], float], n_updates: int) -> None:
+        self.optimizer, self.factor, self.n_updates = optimizer, factor, n_updates
+        self.settings = [group["lr"] for group in optimizer.param_groups]
+        self.n_done = 0
+        self._set()
+
+    def step(self) -> None:
+        self.n_done += 1
+        self._set()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"settings": self.settings, "n_done": self.n_done}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.settings, self.n_done = state["settings"], state["n_done"]
+        self._set()
+
+    def _set(self) -> None:
+        factor = self.factor(min(self.n_done / self.n_updates, 1.0))
+        for group, setting in zip(self.optimizer.param_groups, self.settings, strict=True):
+            group["lr"] = setting * factor
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """What :func:`fit_net` needs to know besides the net and the data."""

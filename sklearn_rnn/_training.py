@@ -23,7 +23,7 @@ from sklearn_rnn._halving import halving_batches
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._optimizers import optimizer_and_options
 from sklearn_rnn._progress import show_progress
-from sklearn_rnn._settings import SCHEDULES, TrainingSettings
+from sklearn_rnn._settings import SCHEDULES, Schedule, TrainingSettings
 from sklearn_rnn._skorch_callbacks import Observer, Tell, check_monitored, is_planned, make_callbacks
 from sklearn_rnn.nets import ForecastNet, RecurrentNet
 from sklearn_rnn.nets.pooling import valid_steps
@@ -87,10 +87,7 @@ class SequenceNet(NeuralNet):
         self.averaged_ = AveragedWeights(self.module_) if self.average else None
         if self.schedule in SCHEDULES:
             n_updates = self.max_epochs * len(self.get_iterator(X, training=True))
-            factor = SCHEDULES[self.schedule]
-            self.schedule_ = torch.optim.lr_scheduler.LambdaLR(
-                self.optimizer_, lambda update: factor(min(update / n_updates, 1.0))
-            )
+            self.schedule_ = Schedule(self.optimizer_, SCHEDULES[self.schedule], n_updates)
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> NeuralNet:
         """Remember whether it was the user who ended training: skorch goes on as if a callback had."""
@@ -141,6 +138,18 @@ class SequenceNet(NeuralNet):
         if self.averaged_ is not None:
             self.averaged_.update()
         return step
+
+    def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
+        for weight in self.optimizer_.param_groups[0]["params"]:
+            weight.grad = None
+
+    def _step_optimizer(self, step_fn: Callable[[], Tensor]) -> None:
+        """Without torch's hooks, which only callbacks may have set and which cost more than the step of a small net."""
+        step = type(self.optimizer_).step
+        if self.tell_batches:
+            self.optimizer_.step(step_fn)
+        else:
+            getattr(step, "__wrapped__", step)(self.optimizer_, step_fn)
 
     def train_step_single(self, batch: tuple, **fit_params: Any) -> dict:
         inputs, targets = batch
