@@ -247,6 +247,34 @@ def panel_rows(path: Path) -> list[dict]:
     return [row("household power, 8 series, week ahead", name, "MASE", *result) for name, result in results.items()]
 
 
+def short_rows(path: Path) -> list[dict]:
+    """Fewer than 1,000 windows, past covariates or a calendar: mixed with a ridge regression, and the net alone."""
+    power = read_power(path).rename(columns={"Datetime": "time"})[1:]
+    ett = pd.read_csv(path / "ett" / "ETTh1.csv", parse_dates=["date"]).rename(columns={"date": "time"})
+    week = {"horizon": 7, "calendar": ["dayofweek", "month"]}
+    day = {"horizon": 24, "calendar": ["hour"]}
+    columns = ["Global_active_power", "Voltage", "Sub_metering_3"]
+    cases = [(power[300 : 450 + n], name, 150, week) for name in columns for n in (500, 900)]
+    cases += [(ett[first : first + 1_200], "OT", 200, day) for first in (2_000, 6_000, 9_000)]
+    rows = []
+    for table, target, n_test, options in cases:
+        for with_others in (False, True):
+            part = table if with_others else table[["time", target]]
+            chosen = {"horizon": options["horizon"]} if with_others else options
+            for name, blend in (("mixture", True), ("net alone", False)):
+                model = RNNForecaster(target, time="time", blend=blend, random_state=SEED, **chosen)  # type: ignore[arg-type]
+
+                def error(model: RNNForecaster = model, part: pd.DataFrame = part, n_test: int = n_test) -> float:
+                    backtest = model.fit(part[:-n_test]).backtest(part[-n_test:], n_origins=None, stride=1)
+                    return float((backtest["forecast"] - backtest["actual"]).abs().mean())
+
+                what = f"{target}, {len(part)} rows, {'past covariates' if with_others else 'calendar'}"
+                rows.append(row(what, name, "MAE", *timed(error)))
+    ratios = np.array([first["error"] / second["error"] for first, second in zip(rows[::2], rows[1::2], strict=True)])
+    rows.append(row("all of these", "mixture / net alone", "geometric mean", float(np.exp(np.log(ratios).mean())), 0.0))
+    return rows
+
+
 def rmse_of(backtest: pd.DataFrame) -> float:
     return float(np.sqrt(((backtest["forecast"] - backtest["actual"]) ** 2).mean()))
 
@@ -296,6 +324,7 @@ TASKS: dict[str, Callable[[Path], list[dict]]] = {
     "ot1": lambda path: ett_rows(path, ["OT"], 1, 0.0039),
     "power": power_rows,
     "panel": panel_rows,
+    "short": short_rows,
     "beijing": beijing_rows,
     "coverage": coverage_rows,
     "ett96": lambda path: ett_rows(path, ALL, 96, 0.365),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,87 +13,140 @@ from sklearn_rnn._batches import PREDICTION_BATCH, Batches
 from sklearn_rnn._device import torch_threads
 from sklearn_rnn._forecast_data import ForecastDataset, evenly_spread
 from sklearn_rnn.nets import ForecastNet
+from sklearn_rnn.nets.forecast import LinearForecast
 
 PENALTIES = (1e-5, 1e-4, 0.001, 0.01, 0.1, 1.0)  # in units of the mean square of a window's normalised values
 USUAL_PENALTY = 0.1  # where nothing is held out to choose by
 RECENT_SEGMENTS = 4
 CLEARLY_BETTER = 0.95  # the error, as a part of the sparse regression's, at which one on all steps is preferred
 FAR_FROM_MEDIAN = 0.1  # of the share of values below a forecast from a half
+FAR_BETTER = 0.1  # the net's squared error on training rows, as a part of the regression's, at which it is left alone
+MANY_MISSING = 0.05  # of the targets, which the regression reads as the level of the window
 LONGEST = 1_024  # steps of a window that the regression reads
 LARGEST = 50_000  # series that it is fitted to, windows times targets
 
 
+class Weights(NamedTuple):
+    """Of the regressions for each step of the horizon."""
+
+    inputs: Tensor  # (n_inputs, horizon)
+    known: Tensor  # (horizon, n_known)
+
+
 @dataclass
 class Moments:
-    """Means of products of normalised windows and of what follows them.
+    """Means of products of what the regressions read and of what follows.
 
     Parameters
     ----------
-    windows : Tensor of shape (n_steps, n_steps)
-    following : Tensor of shape (n_steps, horizon)
+    windows : Tensor of shape (n_inputs, n_inputs)
+        Of normalised windows, and behind them what :meth:`ForecastNet.known_features` says of each window.
+    following : Tensor of shape (n_inputs, horizon)
         Over the targets that are there.
     squares : Tensor of shape (horizon,)
         Of what follows alone.
+    known : Tensor of shape (horizon, n_known, n_known)
+        Of what is known of each step of the horizon.
+    crossed : Tensor of shape (horizon, n_inputs, n_known)
+    known_following : Tensor of shape (horizon, n_known)
+    n_steps : int
+        Of a window.
     """
 
     windows: Tensor
     following: Tensor
     squares: Tensor
+    known: Tensor
+    crossed: Tensor
+    known_following: Tensor
+    n_steps: int
 
-    def error(self, weights: Tensor) -> float:
-        """The squared error of weights (n_steps, horizon), summed over the horizon."""
-        of_weights = (self.windows @ weights - 2 * self.following) * weights
-        return float(self.squares.sum() + of_weights.sum())
+    def error(self, weights: Weights) -> float:
+        """The squared error, summed over the horizon."""
+        inputs, known = weights
+        of_inputs = (self.windows @ inputs - 2 * self.following) * inputs
+        by_known = (self.known @ known[:, :, None])[:, :, 0] - 2 * self.known_following
+        crossed = (self.crossed * inputs.T[:, :, None]).sum(dim=1)
+        return float(self.squares.sum() + of_inputs.sum() + ((by_known + 2 * crossed) * known).sum())
 
 
 @torch.no_grad()
 def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset | None) -> None:
     """Give the net, segment by segment of the horizon, the share of its forecast that fits the held-out rows best.
 
-    The rest is the forecast of a ridge regression on the target's own window: few weights, which do not overfit where
-    the horizon is long, or the rows are few, and the net does. Each step of the horizon has its own regression, see
-    :func:`ridge_weights`. The shares are those of least squares between 0 and 1 (Breiman 1996, Stacked regressions), or
-    halves where no rows are held out: equal shares are hard to beat by any that few rows tell (Timmermann 2006).
+    The rest is the forecast of a ridge regression on the target's own window and on what is known in advance, now and
+    then: few weights, which do not overfit where the horizon is long, or the rows are few, and the net does. Each step
+    of the horizon has its own regression, see :func:`ridge_weights`. The shares are those of least squares between 0
+    and 1 (Breiman 1996, Stacked regressions), or halves where no rows are held out: equal shares are hard to beat by
+    any that few rows tell (Timmermann 2006).
 
     With quantiles they are those of the least absolute error, for a regression forecasts a mean, from which the median
-    of skewed targets is far; without rows held out the net is left alone where that is so.
+    of skewed targets is far. Without rows held out the net is left alone where that is so, and where the rows of
+    training say that the regression is no match for it, see :func:`is_a_match`.
     """
+    moments = _moments(net, train)
     if held_out is None:
-        each = _solve(_moments(net, train), USUAL_PENALTY, net.segment_size)
+        weights = _solve(moments, USUAL_PENALTY, net.segment_size)
     else:
-        each = ridge_weights(_moments(net, train), _moments(net, held_out), net.segment_size)
-    ridge = net.direct_weight(each.T).to(net.output_scale)
+        weights = ridge_weights(moments, _moments(net, held_out), net.segment_size)
+    ridge = as_forecast(net, weights, moments.n_steps)
     if held_out is not None:
         best_share = share_of_median if net.n_quantiles else share_of_net
         net.blend(ridge, best_share(net, ridge, held_out))
-    elif not net.n_quantiles or abs(share_below(net, ridge, train) - 0.5) <= FAR_FROM_MEDIAN:
+    elif is_a_match(net, ridge, train):
         net.blend(ridge, torch.full((net.horizon,), 0.5))
 
 
+def as_forecast(net: ForecastNet, weights: Weights, n_steps: int) -> LinearForecast:
+    """The regressions, which read so many steps of a window, in the net's own form."""
+    of_window, others = weights.inputs.T.split([n_steps, len(weights.inputs) - n_steps], dim=1)
+    windows = net.direct_weight(of_window).to(net.output_scale)
+    return LinearForecast(windows, torch.cat([others, weights.known], dim=1).to(net.output_scale))
+
+
 def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
-    n_steps = min(net.n_steps, LONGEST)
-    windows = torch.zeros(n_steps, n_steps, dtype=torch.float64)
-    following = torch.zeros(n_steps, net.horizon, dtype=torch.float64)
-    squares, counts = torch.zeros(2, net.horizon, dtype=torch.float64)
+    n_steps, n_known = min(net.n_steps, LONGEST), net.known_encoder.output_size
+    n_inputs = n_steps + net.known_weight.shape[1] - n_known
+
+    def zeros(*shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.float64)
+
+    windows, following = zeros(n_inputs, n_inputs), zeros(n_inputs, net.horizon)
+    of_known, known_following = zeros(net.horizon, n_known, n_known), zeros(net.horizon, n_known)
+    crossed = zeros(net.horizon, n_inputs, n_known)
+    squares, counts = zeros(2, net.horizon)
     n_series = 0  # with anything to follow
     chosen = torch.from_numpy(evenly_spread(len(data), max(LARGEST // net.n_targets, 1)))
-    for (values, lengths, _), (targets, _) in Batches(data.take(chosen), PREDICTION_BATCH):
-        inputs, outputs = net.normalised_pairs(values, lengths, targets)
-        known = ~outputs.isnan().all(dim=1)
-        inputs, outputs = inputs[known, -n_steps:], outputs[known]
+    for (values, lengths, known), (targets, _) in Batches(data.take(chosen), PREDICTION_BATCH):
+        of_target, outputs = net.normalised_pairs(values, lengths, targets)
+        of_window, steps = net.known_features(values, lengths, net.known_encoder(known))
+        some = ~outputs.isnan().all(dim=1)
+        inputs = torch.cat([of_target[:, -n_steps:], of_window.repeat_interleave(net.n_targets, dim=0)], dim=1)[some]
+        outputs, steps = outputs[some], steps.repeat_interleave(net.n_targets, dim=0)[some]
         present, outputs = ~outputs.isnan(), outputs.nan_to_num(nan=0.0)
         n_series += len(inputs)
         windows += (inputs.T @ inputs).cpu()
         following += (inputs.T @ outputs).cpu()
         squares += outputs.double().square().sum(dim=0).cpu()
         counts += present.sum(dim=0).cpu()
-    counts = counts.clamp(min=1)
-    return Moments(windows / max(n_series, 1), following / counts, squares / counts)
+        of_known += torch.einsum("nhk,nhl->hkl", steps, steps).cpu()
+        crossed += torch.einsum("ni,nhk->hik", inputs, steps).cpu()
+        known_following += torch.einsum("nhk,nh->hk", steps, outputs).cpu()
+    counts, n_series = counts.clamp(min=1), max(n_series, 1)
+    return Moments(
+        windows / n_series,
+        following / counts,
+        squares / counts,
+        known=of_known / n_series,
+        crossed=crossed / n_series,
+        known_following=known_following / counts[:, None],
+        n_steps=n_steps,
+    )
 
 
 @torch_threads(1)  # the threads of a decomposition would change bits
-def ridge_weights(train: Moments, held_out: Moments, segment_size: int) -> Tensor:
-    """Weights (n_steps, horizon) of the regression, and with the penalty, that the held-out windows ask for.
+def ridge_weights(train: Moments, held_out: Moments, segment_size: int) -> Weights:
+    """Weights of the regression, and with the penalty, that the held-out windows ask for.
 
     A sparse one reads the last segments of the window, the values at the step's own place in each earlier segment (Lin
     et al. 2024, SparseTSF), and the window's mean. One on all steps is taken only where it is clearly better: it has so
@@ -105,25 +159,40 @@ def ridge_weights(train: Moments, held_out: Moments, segment_size: int) -> Tenso
     return whole if held_out.error(whole) < CLEARLY_BETTER * held_out.error(sparse) else sparse
 
 
-def _solve(moments: Moments, penalty: float, segment_size: int, *, whole: bool = False) -> Tensor:
-    """Weights (n_steps, horizon) of the ridge regressions, the window's mean given back to its steps."""
-    n_steps, horizon = moments.following.shape
-    mean = torch.full((n_steps, 1), 1 / n_steps, dtype=torch.float64)
-    with_mean = torch.cat([torch.eye(n_steps, dtype=torch.float64), mean], dim=1)
+def _solve(moments: Moments, penalty: float, segment_size: int, *, whole: bool = False) -> Weights:
+    """Weights of the ridge regressions, the window's mean given back to its steps.
+
+    All steps of the horizon at one place of their segments read the same steps of a window; what is known of each step
+    alone is eliminated last.
+    """
+    n_inputs, horizon = moments.following.shape
+    n_steps, n_known = moments.n_steps, moments.known.shape[2]
+    mean = torch.zeros(n_inputs, 1, dtype=torch.float64)
+    mean[:n_steps] = 1 / n_steps
+    with_mean = torch.cat([torch.eye(n_inputs, dtype=torch.float64), mean], dim=1)
     windows, following = with_mean.T @ moments.windows @ with_mean, with_mean.T @ moments.following
+    crossed = with_mean.T @ moments.crossed  # (horizon, n_inputs + 1, n_known)
     penalty *= max(windows.diagonal().mean().item(), 1e-6)
     before_end = n_steps - torch.arange(n_steps)  # 1 for the newest
     recent = before_end <= (n_steps if whole else RECENT_SEGMENTS * segment_size)
-    weights = torch.zeros(n_steps + 1, horizon, dtype=torch.float64)
+    inputs = torch.zeros(n_inputs + 1, horizon, dtype=torch.float64)
+    known = torch.zeros(horizon, n_known, dtype=torch.float64)
     for place in range(min(segment_size, horizon)):
         read = recent | ((before_end + place) % segment_size == 0)
-        used = torch.cat([read.nonzero()[:, 0], torch.tensor([n_steps])])
+        used = torch.cat([read.nonzero()[:, 0], torch.arange(n_steps, n_inputs + 1)])
+        steps = slice(place, None, segment_size)
+        of_steps = crossed[steps, used]  # (n_steps at the place, n_used, n_known)
         matrix = windows[used][:, used] + penalty * torch.eye(len(used), dtype=torch.float64)
-        weights[used, place::segment_size] = torch.linalg.solve(matrix, following[used, place::segment_size])
-    return with_mean @ weights
+        solved = torch.linalg.solve(matrix, torch.cat([following[used, steps].T[:, :, None], of_steps], dim=2))
+        alone, by_known = solved[:, :, 0], solved[:, :, 1:]
+        left = moments.known[steps] + penalty * torch.eye(n_known, dtype=torch.float64) - of_steps.mT @ by_known
+        right = moments.known_following[steps] - (of_steps * alone[:, :, None]).sum(dim=1)
+        known[steps] = torch.linalg.solve(left, right)
+        inputs[used, steps] = (alone - (by_known @ known[steps][:, :, None])[:, :, 0]).T
+    return Weights(with_mean @ inputs, known)
 
 
-def share_of_net(net: ForecastNet, ridge: Tensor, held_out: ForecastDataset) -> Tensor:
+def share_of_net(net: ForecastNet, ridge: LinearForecast, held_out: ForecastDataset) -> Tensor:
     """The net's share (horizon,) in the mixture of both forecasts that has the smallest squared error."""
     sums = torch.zeros(2, net.n_decoded * net.decoded_size, dtype=torch.float64)
     for towards_net, wanted in _directions(net, ridge, held_out):
@@ -134,9 +203,9 @@ def share_of_net(net: ForecastNet, ridge: Tensor, held_out: ForecastDataset) -> 
     return share.repeat_interleave(net.decoded_size)[: net.horizon]
 
 
-def share_of_median(net: ForecastNet, ridge: Tensor, held_out: ForecastDataset) -> Tensor:
+def share_of_median(net: ForecastNet, ridge: LinearForecast, held_out: ForecastDataset) -> Tensor:
     """The net's share (horizon,), in twentieths, in the mixture that has the smallest absolute error."""
-    shares = torch.linspace(0, 1, 21, dtype=ridge.dtype, device=ridge.device)
+    shares = torch.linspace(0, 1, 21, dtype=ridge.windows.dtype, device=ridge.windows.device)
     errors = torch.zeros(len(shares), net.n_decoded * net.decoded_size, dtype=torch.float64)
     for towards_net, wanted in _directions(net, ridge, held_out):
         for i, share in enumerate(shares):
@@ -147,7 +216,23 @@ def share_of_median(net: ForecastNet, ridge: Tensor, held_out: ForecastDataset) 
     return best.repeat_interleave(net.decoded_size)[: net.horizon]
 
 
-def share_below(net: ForecastNet, ridge: Tensor, data: ForecastDataset) -> float:
+def is_a_match(net: ForecastNet, ridge: LinearForecast, train: ForecastDataset) -> bool:
+    """Whether the regression may have half of the forecast, by the rows that both were fitted to.
+
+    It may not where covariates tell the net what a regression on its own past cannot know, many targets are missing, or
+    it is far from a median that is asked for.
+    """
+    if float(train.values[:, : net.n_targets].isnan().double().mean()) > MANY_MISSING:
+        return False
+    errors = torch.zeros(2, dtype=torch.float64)  # of the net and of the regression
+    for towards_net, wanted in _directions(net, ridge, train):
+        errors += torch.stack([(wanted - towards_net).square().nansum(), wanted.square().nansum()]).cpu()
+    if errors[0] < FAR_BETTER * errors[1]:
+        return False
+    return not net.n_quantiles or abs(share_below(net, ridge, train) - 0.5) <= FAR_FROM_MEDIAN
+
+
+def share_below(net: ForecastNet, ridge: LinearForecast, data: ForecastDataset) -> float:
     """Which share of the values to come lies below the ridge regression's forecast."""
     n_below = n_known = 0
     for inputs, (targets, _) in Batches(data, PREDICTION_BATCH):
@@ -157,14 +242,14 @@ def share_below(net: ForecastNet, ridge: Tensor, data: ForecastDataset) -> float
     return n_below / n_known if n_known else 0.5
 
 
-def _directions(net: ForecastNet, ridge: Tensor, data: ForecastDataset) -> Iterator[tuple[Tensor, Tensor]]:
+def _directions(net: ForecastNet, ridge: LinearForecast, data: ForecastDataset) -> Iterator[tuple[Tensor, Tensor]]:
     """From the ridge regression's forecasts to those of the net and to what came, (batch, horizon * n_targets)."""
     for inputs, (targets, _) in Batches(data, PREDICTION_BATCH):
         linear, wanted = _from_linear(net, ridge, inputs, targets)
         yield net.point_forecast(*inputs) - linear, wanted
 
 
-def _from_linear(net: ForecastNet, ridge: Tensor, inputs: tuple, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _from_linear(net: ForecastNet, ridge: LinearForecast, inputs: tuple, targets: Tensor) -> tuple[Tensor, Tensor]:
     """The ridge regression's forecasts, and the way from them to what came, (batch, horizon * n_targets)."""
-    linear = net.linear_forecast(ridge, *inputs[:2])
+    linear = net.linear_forecast(ridge, *inputs)
     return linear, net.usual_targets(inputs[0], inputs[1], targets) - linear

@@ -210,9 +210,8 @@ class BaseForecaster(HistoryForecaster):
         self._judge(rows, runs[0], valid)
 
     def _mix(self, module: ForecastNet, data: ForecastDataset, held_out: ForecastDataset | None, resume: bool) -> None:
-        """Blend a ridge regression in, which knows of no covariates: without rows held out it cannot show its worth."""
-        has_covariates = bool(self._roles.past or self._roles.n_known)
-        if self.blend and (held_out is not None or not (has_covariates or resume)):
+        """Blend a ridge regression in: not again without rows held out, for training went on with the mixture."""
+        if self.blend and (held_out is not None or not resume):
             blend(module, data, held_out)
 
     def _cuts(self, rows: Rows) -> NDArray[np.int64]:

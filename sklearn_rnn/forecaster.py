@@ -87,9 +87,9 @@ class RNNForecaster(OriginForecaster):
         held-out rows, the newest of which count most. Distances are counted in those that the net gives and in the
         deviation of the target in the newer half of its window: they follow a series that becomes calmer or wilder.
     blend : bool, default=True
-        Whether to mix the net's forecast with that of a ridge regression on the target's window. Where training stops
-        early, it is in the proportion that fits the held-out rows best, segment by segment of the horizon; otherwise in
-        halves, unless there are past or known covariates, of which the regression knows nothing.
+        Whether to mix the net's forecast with that of a ridge regression on the target's window and on the known
+        covariates of its last row and of the step ahead. Where training stops early, it is in the proportion that fits
+        the held-out rows best, segment by segment of the horizon; otherwise in halves.
     cell : {"gru", "lstm", "rnn"}, default="gru"
         The recurrent cell.
     hidden_size : int, default=128

@@ -12,6 +12,7 @@ from sklearn_rnn import RNNForecaster
 from sklearn_rnn import _blend as blending
 from sklearn_rnn._forecast_data import ForecastDataset
 from sklearn_rnn.nets import ForecastNet
+from sklearn_rnn.nets.forecast import LinearForecast
 from sklearn_rnn.sequences import Sequences
 
 N_STEPS, HORIZON, SEGMENT = 12, 5, 3
@@ -97,7 +98,7 @@ def test_its_weights_are_those_of_scikit_learns_ridge_with_the_best_penalty(monk
     assert min(errors) < bound * min(other_errors) != min(errors)
     assert max(errors) > min(errors) * 1.001  # there is something to choose
     weights = blending.ridge_weights(*moments, SEGMENT)
-    np.testing.assert_allclose(weights, best, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(weights.inputs, best, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(moments[1].error(weights), min(errors), rtol=1e-10)
 
 
@@ -111,8 +112,8 @@ def test_it_learns_from_the_targets_that_are_there():
         blending.ridge_weights(moments, moments, SEGMENT)
         for moments in (whole, blending._moments(net, make_data(net, holes)))
     )
-    assert weights.abs().max() > 0.2
-    assert (weights - others).abs().max() < 0.15 * weights.abs().max()
+    assert weights.inputs.abs().max() > 0.2
+    assert (weights.inputs - others.inputs).abs().max() < 0.15 * weights.inputs.abs().max()
 
 
 def test_only_the_newest_steps_of_a_very_long_window_are_read(monkeypatch):
@@ -122,9 +123,9 @@ def test_only_the_newest_steps_of_a_very_long_window_are_read(monkeypatch):
     assert moments.windows.shape == (7, 7)
     windows, following = pairs(values)
     np.testing.assert_allclose(moments.following, windows[:, -7:].T @ following / len(windows), atol=1e-12)
-    ridge = net.direct_weight(blending.ridge_weights(moments, moments, SEGMENT).T)
-    assert (ridge[:, :5] == 0).all()
-    assert (ridge[:, 5:] != 0).any(dim=0).all()
+    ridge = blending.as_forecast(net, blending.ridge_weights(moments, moments, SEGMENT), 7)
+    assert (ridge.windows[:, :5] == 0).all()
+    assert (ridge.windows[:, 5:] != 0).any(dim=0).all()
 
 
 def test_a_sample_of_many_windows_is_enough(monkeypatch):
@@ -147,8 +148,8 @@ def test_its_share_is_that_of_least_squares_by_segment(shared):
     ours = net(*inputs).detach().numpy().reshape(-1, HORIZON, 2)
     windows = np.lib.stride_tricks.sliding_window_view(values, N_STEPS, axis=0)[:-HORIZON]
     linear = np.einsum("hs,nts->nht", weights, (windows - windows[:, :, -1:]) / 2)
-    ridge = net.direct_weight(torch.from_numpy(weights))
-    np.testing.assert_allclose(net.linear_forecast(ridge, *inputs[:2]).view(linear.shape).detach(), linear, atol=1e-10)
+    ridge = LinearForecast(net.direct_weight(torch.from_numpy(weights)), net.known_weight)
+    np.testing.assert_allclose(net.linear_forecast(ridge, *inputs).view(linear.shape).detach(), linear, atol=1e-10)
 
     actual = targets.numpy().reshape(-1, HORIZON, 2)
     with torch.no_grad():
@@ -196,9 +197,9 @@ def test_windows_and_targets_out_of_reach_take_no_part():
 def test_quantiles_keep_their_distance_from_the_median():
     net, values = make_net(n_quantiles=3, median=1), series()
     inputs, _ = make_data(net, values).batch(slice(20))
-    ridge = net.direct_weight(torch.randn(HORIZON, N_STEPS, dtype=torch.float64))
+    ridge = LinearForecast(net.direct_weight(torch.randn(HORIZON, N_STEPS, dtype=torch.float64)), net.known_weight)
     with torch.no_grad():
-        before, linear = net(*inputs), net.linear_forecast(ridge, *inputs[:2])
+        before, linear = net(*inputs), net.linear_forecast(ridge, *inputs)
         net.blend(ridge, torch.full((HORIZON,), 0.25))
         after = net(*inputs)
         torch.testing.assert_close(net.point_forecast(*inputs), 0.25 * before[..., 1] + 0.75 * linear)
@@ -270,13 +271,72 @@ def test_without_held_out_rows_both_have_half():
     np.testing.assert_allclose(model.predict()["y"], mixture, rtol=1e-8)
 
 
-@pytest.mark.parametrize("covariates", [{}, {"known": "other"}, {"calendar": ["month"]}])
-def test_without_held_out_rows_a_net_that_reads_covariates_forecasts_alone(covariates):
-    df = linear_table(200).assign(time=pd.date_range("2024-01-01", periods=200))
-    if "calendar" not in covariates:
-        df["other"] = 1.0
-    model = RNNForecaster("y", 3, time="time", **covariates, **{**STOPPING, "early_stopping": False}).fit(df)
-    assert model.net_share_.tolist() == [1.0, 1.0, 1.0]
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_the_regression_reads_what_is_known_in_advance(early_stopping):
+    """Against scikit-learn's: the target's window, and known covariates of its last row and of the step ahead."""
+    rng = np.random.default_rng(0)
+    known = np.column_stack([rng.normal(5, 3, 400), rng.random(400) < 0.2])
+    values = 2 * known[:, 0] + 10 * known[:, 1] + rng.normal(size=400).cumsum()
+    df = pd.DataFrame({"y": values, "price": known[:, 0], "promotion": known[:, 1]})
+    options = {**STOPPING, "early_stopping": early_stopping, "validation_fraction": 0.25, "dtype": "float64"}
+    options |= {"n_steps": N_STEPS, "segment_size": SEGMENT, "normalize": "last", "known": ["price", "promotion"]}
+    model, net = (RNNForecaster("y", HORIZON, blend=blend, **options).fit(df) for blend in (True, False))
+
+    n_rows = 300 if early_stopping else 400
+    unit, mean, deviation = values[:n_rows].std(), known[:n_rows].mean(axis=0), known[:n_rows].std(axis=0)
+    origins = np.arange(N_STEPS - 1, n_rows - HORIZON)
+    windows = np.lib.stride_tricks.sliding_window_view(values, N_STEPS)[[*(origins - N_STEPS + 1), -1]] / unit
+    windows = windows - windows[:, -1:]
+    scaled = (known - mean) / deviation
+    of_windows = np.column_stack([windows, np.ones(len(windows)), scaled[[*origins, -1]], windows.mean(axis=1)])
+    index = pd.RangeIndex(400, 400 + HORIZON)
+    future = pd.DataFrame({"price": rng.normal(5, 3, HORIZON), "promotion": 1.0}, index=index)
+    linear = np.empty((HORIZON, len(blending.PENALTIES)))
+    for step in range(HORIZON):
+        of_step = np.vstack([scaled[origins + 1 + step], (future.to_numpy()[step] - mean) / deviation])
+        inputs, following = np.hstack([of_windows, of_step]), (values[origins + 1 + step] - values[origins]) / unit
+        for i, penalty in enumerate(blending.PENALTIES):
+            alpha = penalty * np.square(of_windows[:-1]).mean() * len(origins)
+            ridge = Ridge(alpha, fit_intercept=False).fit(inputs[:-1], following)
+            linear[step, i] = ridge.predict(inputs[-1:])[0] * unit + values[-1]
+
+    of_net, mixture = (forecaster.predict(future=future)["y"].to_numpy() for forecaster in (net, model))
+    share = model.net_share_[:, None]
+    expected = share * of_net[:, None] + (1 - share) * linear
+    if early_stopping:
+        assert (share < 0.5).all()  # a net of one epoch
+        assert np.abs(expected - mixture[:, None]).max(axis=0).min() < 1e-8
+    else:
+        assert (share == 0.5).all()
+        usual = blending.PENALTIES.index(blending.USUAL_PENALTY)
+        np.testing.assert_allclose(mixture, expected[:, usual], rtol=1e-8)
+
+
+@pytest.mark.parametrize("known", [[], ["tells"]])
+def test_a_net_that_covariates_tell_what_comes_is_left_alone(known):
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=400)
+    df = pd.DataFrame({"y": np.abs(signal) if known else np.abs(np.roll(signal, 1)), "tells": signal})[1:]
+    options = {
+        "n_steps": 4,
+        "segment_size": 1,
+        "normalize": None,
+        "hidden_size": 32,
+        "dropout": 0.0,
+        "learning_rate": 0.02,
+    }
+    model = RNNForecaster("y", 1, known=known, **options, max_epochs=60, random_state=0, n_threads=1).fit(df)
+    assert model.net_share_.tolist() == [1.0]
+    df["tells"] = rng.normal(size=len(df))
+    assert model.set_params(max_epochs=10).fit(df).net_share_.tolist() == [0.5]  # before it knows the rows by heart
+
+
+def test_a_net_is_left_alone_where_many_targets_are_missing():
+    df = linear_table(300)
+    for share, expected in ((0.02, 0.5), (0.2, 1.0)):
+        holes = df.mask(np.random.default_rng(1).random(df.shape) < share)
+        model = RNNForecaster("y", 2, **{**STOPPING, "early_stopping": False}).fit(holes)
+        assert model.net_share_.tolist() == [expected] * 2
 
 
 def test_a_second_fit_without_held_out_rows_trains_the_mixture():

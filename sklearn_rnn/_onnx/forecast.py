@@ -37,6 +37,8 @@ def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, 
     straight = op.Mul(point, as_array(net.share - 1)[:, None])
     if net.direct is not None:
         straight = op.Add(straight, go_straight(op, net, net.direct, normalised, lengths))
+    if net.known_weight.shape[1]:
+        straight = op.Add(straight, by_known(op, net, values, lengths, known))
     forecasts = op.Add(raw, op.Unsqueeze(straight, [3]) if net.n_quantiles else straight)
     if not net.factors.isnan().all():
         forecasts = calibrated(op, net, forecasts, recent_deviation(op, normalised, present, lengths))
@@ -142,6 +144,16 @@ def go_straight(op: GraphBuilder, net: ForecastNet, direct: nn.Linear, targets: 
     scaled = op.Mul(linear(op, direct, newest), op.number(net.n_steps**-0.5))
     steps = op.Reshape(scaled, [-1, net.n_series, net.horizon, net.n_together])
     return op.Reshape(op.Transpose(steps, perm=[0, 2, 1, 3]), [0, net.horizon, net.n_targets])
+
+
+def by_known(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, known: str) -> str:
+    """What the linear map says of the known covariates, (batch, horizon, 1)."""
+    last = op.Unsqueeze(op.GatherND(values, op.Unsqueeze(op.Sub(lengths, 1), [1]), batch_dims=1), [1])
+    last = encode(op, net.known_encoder, slice_axis(op, last, 2, net.known.start, net.known.stop))  # (batch, 1, ...)
+    weight, n_encoded = as_array(net.known_weight), net.known_encoder.output_size
+    of_last = op.Mul(last, weight[:, 1 : 1 + n_encoded])  # (batch, horizon, n_encoded)
+    of_steps = op.Mul(encode(op, net.known_encoder, known), weight[:, 1 + n_encoded :])
+    return op.Add(op.ReduceSum(op.Add(of_last, of_steps), [2], keepdims=1), weight[:, :1])
 
 
 def put_apart(op: GraphBuilder, net: ForecastNet, targets: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,13 @@ SMALLEST_DEVIATION = 1e-6  # of a window, in parts of its last value: one that v
 FARTHEST = 20.0  # from a window's level, in its unit or in what its values usually are from it
 SMALLEST_DISTANCE = 1e-6  # of a quantile from the median, in the window's unit
 SPAN_EXPONENT = 2 / 3  # chosen on validation rows, see docs/figures/forecasts.rst
+
+
+class LinearForecast(NamedTuple):
+    """Weights of a linear forecast: of windows, in the form of `direct`, and of :meth:`ForecastNet.known_features`."""
+
+    windows: Tensor
+    known: Tensor  # (horizon, n_features)
 
 
 class ForecastNet(nn.Module):
@@ -74,6 +81,7 @@ class ForecastNet(nn.Module):
     relative_scale: Tensor
     smallest_scale: Tensor
     share: Tensor
+    known_weight: Tensor
     factors: Tensor
 
     def __init__(
@@ -113,7 +121,8 @@ class ForecastNet(nn.Module):
         self.n_series = n_targets if shared else 1  # read apart
         self.n_together = 1 if shared else n_targets
         self.covariates = slice(n_targets, n_targets + n_past + n_known)
-        self.static = slice(n_targets + n_past + n_known, len(mean))
+        self.known = slice(n_targets + n_past, self.covariates.stop)
+        self.static = slice(self.covariates.stop, len(mean))
         self.mark_missing = any(column < n_targets for column in missing)
         self.is_of_one_size = smallest_scale is None
         smallest = scale[:n_targets] if smallest_scale is None else smallest_scale
@@ -132,7 +141,7 @@ class ForecastNet(nn.Module):
             )
 
         self.covariate_encoder = make_encoder(self.covariates.start, self.covariates.stop)
-        self.known_encoder = make_encoder(n_targets + n_past, self.covariates.stop)
+        self.known_encoder = make_encoder(self.known.start, self.known.stop)
         self.static_encoder = make_encoder(self.static.start, self.static.stop)
         decoded = min(segment_size, horizon)
         self.decoded_size, self.n_decoded = decoded, -(-horizon // decoded)
@@ -152,6 +161,8 @@ class ForecastNet(nn.Module):
         if self.direct is not None:
             nn.init.zeros_(self.direct.weight)
         self.register_buffer("share", torch.ones(horizon))
+        n_features = 1 + 2 * self.known_encoder.output_size if n_known else 0
+        self.register_buffer("known_weight", torch.zeros(horizon, n_features))
         self.register_buffer("factors", torch.full((horizon, n_targets, n_quantiles), float("nan")))
         self.to(dtype)
 
@@ -178,14 +189,16 @@ class ForecastNet(nn.Module):
         """
         normalised = self._normalise(values, lengths)
         states = self._read(normalised, values, lengths)
-        queries = self._queries(values, lengths, known)  # (batch * n_series, n_decoded, hidden_size)
+        encoded = self.known_encoder(known)  # (batch, horizon, features)
+        queries = self._queries(values, encoded)  # (batch * n_series, n_decoded, hidden_size)
         decoded = self.head(self.dropout(self.recurrent.advance(queries, states)))
         raw = self._arrange(decoded)  # (batch, horizon, n_targets[, n_quantiles])
         if self.n_quantiles:
             raw = spread_quantiles(raw)
         straight = self._others_share(raw)  # (batch, horizon, n_targets)
         if self.direct is not None:
-            straight = straight + self._straight(self.direct.weight, normalised, lengths)
+            linear = LinearForecast(self.direct.weight, self.known_weight)
+            straight = straight + self._linear(linear, normalised, values, lengths, encoded)
         forecasts = raw + (straight[..., None] if self.n_quantiles else straight)
         if self.n_quantiles and not self.training:
             forecasts = self._calibrated(forecasts, _deviation_of_newer_half(normalised, lengths))
@@ -196,9 +209,10 @@ class ForecastNet(nn.Module):
         forecasts = self(values, lengths, known)
         return forecasts[..., self.median] if self.n_quantiles else forecasts
 
-    def linear_forecast(self, weight: Tensor, values: Tensor, lengths: Tensor | None) -> Tensor:
-        """What a map with weights in the form of `direct` forecasts alone, (batch, horizon * n_targets)."""
-        return self._straight(weight, self._normalise(values, lengths), lengths).flatten(1, 2)
+    def linear_forecast(self, weights: LinearForecast, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
+        """What linear maps forecast alone, (batch, horizon * n_targets)."""
+        normalised, encoded = self._normalise(values, lengths), self.known_encoder(known)
+        return self._linear(weights, normalised, values, lengths, encoded).flatten(1, 2)
 
     def normalised_pairs(self, values: Tensor, lengths: Tensor | None, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Each target's window in its own unit and what follows it: (batch * n_targets, n_steps) and (..., horizon).
@@ -209,6 +223,27 @@ class ForecastNet(nn.Module):
         following = self.usual_targets(values, lengths, targets).unflatten(1, (self.horizon, self.n_targets))
         windows = self._newest(self._normalise(values, lengths), lengths).transpose(1, 2)  # (batch, n_targets, n_steps)
         return windows.flatten(0, 1), following.transpose(1, 2).flatten(0, 1)
+
+    def known_features(self, values: Tensor, lengths: Tensor | None, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """What a linear forecast reads besides the targets.
+
+        Parameters
+        ----------
+        values, lengths
+            The windows.
+        encoded : Tensor of shape (batch, horizon, n_encoded)
+            The known covariates of the rows after each window, as :attr:`known_encoder` gives them.
+
+        Returns
+        -------
+        of_window : Tensor of shape (batch, 1 + n_encoded)
+            One, and the known covariates of the last row. Of no size without known covariates, as the other.
+        of_steps : Tensor of shape (batch, horizon, n_encoded)
+        """
+        if not self.known_weight.shape[1]:
+            return encoded.new_empty(len(encoded), 0), encoded
+        last = self.known_encoder(last_step(values[:, :, self.known], lengths)[:, None])[:, 0]
+        return torch.cat([torch.ones_like(last[:, :1]), last], dim=1), encoded
 
     def usual_targets(self, values: Tensor, lengths: Tensor | None, targets: Tensor) -> Tensor:
         """Targets (batch, horizon * n_targets), NaN out of reach and where the window holds a value out of reach.
@@ -228,7 +263,7 @@ class ForecastNet(nn.Module):
         padded = padded.view(-1, self.n_steps)  # kron refuses the strides of a window of one step
         return torch.kron(padded, torch.eye(self.n_together, dtype=each.dtype))
 
-    def blend(self, weight: Tensor, share: Tensor) -> None:
+    def blend(self, weights: LinearForecast, share: Tensor) -> None:
         """Leave a share (horizon,) to the forecast so far, and give the rest to :meth:`linear_forecast`'s.
 
         The distances of quantiles from the point forecast stay.
@@ -237,7 +272,8 @@ class ForecastNet(nn.Module):
         share = share.to(self.share)
         self.share *= share
         rows = share.repeat_interleave(self.n_together)[:, None]
-        self.direct.weight.data = self.direct.weight.data.lerp(weight.to(self.direct.weight), 1 - rows)
+        self.direct.weight.data = self.direct.weight.data.lerp(weights.windows.to(self.direct.weight), 1 - rows)
+        self.known_weight.lerp_(weights.known.to(self.known_weight), 1 - share[:, None])
 
     def recent_deviation(self, values: Tensor, lengths: Tensor | None) -> Tensor:
         """The standard deviation of each target in the newer half of its window, (batch, 1, n_targets), in its unit."""
@@ -332,6 +368,17 @@ class ForecastNet(nn.Module):
             mapped = mapped + self.read_covariates(folded).repeat_interleave(self.n_series, dim=0)
         return self.recurrent.last_states(mapped.relu(), segment_lengths)
 
+    def _linear(
+        self, weights: LinearForecast, normalised: Tensor, values: Tensor, lengths: Tensor | None, encoded: Tensor
+    ) -> Tensor:
+        """What linear maps say of normalised targets and encoded covariates, (batch, horizon, n_targets)."""
+        straight = self._straight(weights.windows, normalised, lengths)
+        if not weights.known.shape[1]:
+            return straight
+        of_window, of_steps = self.known_features(values, lengths, encoded)
+        features = torch.cat([of_window[:, None].expand(-1, self.horizon, -1), of_steps], dim=2)
+        return straight + (features * weights.known).sum(dim=2, keepdim=True)
+
     def _straight(self, weight: Tensor, targets: Tensor, lengths: Tensor | None) -> Tensor:
         """What a linear map says of the normalised targets of a window, (batch, horizon, n_targets).
 
@@ -353,12 +400,11 @@ class ForecastNet(nn.Module):
     def _for_each_series(self, lengths: Tensor | None) -> Tensor | None:
         return None if lengths is None else lengths.repeat_interleave(self.n_series)
 
-    def _queries(self, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
+    def _queries(self, values: Tensor, encoded: Tensor) -> Tensor:
         """The inputs of the decoding steps, (batch * n_series, n_decoded, hidden_size)."""
         query = self.channel[:, None] + self.position  # (n_series, n_decoded, hidden_size)
         query = query.expand(len(values), -1, -1, -1)
         if self.query_known is not None:
-            encoded = self.known_encoder(known)  # (batch, horizon, features)
             padded = nn.functional.pad(encoded, (0, 0, 0, self.n_decoded * self.decoded_size - self.horizon))
             segments = padded.reshape(len(values), self.n_decoded, -1)
             query = query + self.query_known(segments)[:, None]
@@ -366,6 +412,11 @@ class ForecastNet(nn.Module):
             first = self.static_encoder(values[:, :1, self.static])  # (batch, 1, features): the same in every row
             query = query + self.query_static(first)[:, :, None]
         return query.flatten(0, 1)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Read weights of a net whose linear forecast knew of no covariates, too."""
+        state_dict.setdefault(prefix + "known_weight", torch.zeros_like(self.known_weight, device="cpu"))
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def _arrange(self, decoded: Tensor) -> Tensor:
         """Decoded segments (batch * n_series, n_decoded, ...) as (batch, horizon, n_targets[, n_quantiles])."""
