@@ -21,7 +21,6 @@ RECENT_SEGMENTS = 4
 CLEARLY_BETTER = 0.95  # the error, as a part of the sparse regression's, at which one on all steps is preferred
 FAR_FROM_MEDIAN = 0.1  # of the share of values below a forecast from a half
 FAR_BETTER = 0.1  # the net's squared error on training rows, as a part of the regression's, at which it is left alone
-MANY_MISSING = 0.05  # of the targets, which the regression reads as the level of the window
 LONGEST = 1_024  # steps of a window that the regression reads
 LARGEST = 50_000  # series that it is fitted to, windows times targets
 
@@ -219,11 +218,9 @@ def share_of_median(net: ForecastNet, ridge: LinearForecast, held_out: ForecastD
 def is_a_match(net: ForecastNet, ridge: LinearForecast, train: ForecastDataset) -> bool:
     """Whether the regression may have half of the forecast, by the rows that both were fitted to.
 
-    It may not where covariates tell the net what a regression on its own past cannot know, many targets are missing, or
-    it is far from a median that is asked for.
+    It may not where covariates tell the net what a regression on its own past cannot know, or it is far from a median
+    that is asked for.
     """
-    if float(train.values[:, : net.n_targets].isnan().double().mean()) > MANY_MISSING:
-        return False
     errors = torch.zeros(2, dtype=torch.float64)  # of the net and of the regression
     for towards_net, wanted in _directions(net, ridge, train):
         errors += torch.stack([(wanted - towards_net).square().nansum(), wanted.square().nansum()]).cpu()

@@ -89,8 +89,8 @@ class RNNForecaster(OriginForecaster):
     blend : bool, default=True
         Whether to mix the net's forecast with that of a ridge regression on the target's window and on the known
         covariates of its last row and of the step ahead. Where training stops early, it is in the proportion that fits
-        the held-out rows best, segment by segment of the horizon; otherwise in halves, unless many targets are missing
-        or the rows of training say that the regression is no match for the net.
+        the held-out rows best, segment by segment of the horizon; otherwise in halves, unless the rows of training
+        say that the regression is no match for the net.
     cell : {"gru", "lstm", "rnn"}, default="gru"
         The recurrent cell.
     hidden_size : int, default=128

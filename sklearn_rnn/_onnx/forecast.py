@@ -9,7 +9,7 @@ from torch import nn
 
 from sklearn_rnn._onnx.graph import GraphBuilder
 from sklearn_rnn._onnx.inputs import encode, fold_segments
-from sklearn_rnn._onnx.network import spread_quantiles
+from sklearn_rnn._onnx.network import last_observed, spread_quantiles
 from sklearn_rnn._onnx.parts import as_array, count, linear, nan_to_zero, repeat, slice_axis, valid_steps
 from sklearn_rnn._onnx.recurrent import advance, run_layers
 from sklearn_rnn.nets import ForecastNet
@@ -138,7 +138,11 @@ def read_window(op: GraphBuilder, net: ForecastNet, targets: str, values: str, l
 
 def go_straight(op: GraphBuilder, net: ForecastNet, direct: nn.Linear, targets: str, lengths: str) -> str:
     """What the linear map says of the normalised targets of a window, (batch, horizon, n_targets)."""
-    series, repeated = put_apart(op, net, nan_to_zero(op, targets)), repeat(op, lengths, net.n_series, axis=0)
+    n_steps = op.Shape(targets, start=1, end=2)
+    each = op.Reshape(op.Transpose(targets, perm=[0, 2, 1]), op.Concat([-1], n_steps, axis=0))
+    filled = op.Reshape(last_observed(op, each, 0.0), op.Concat([-1, net.n_targets], n_steps, axis=0))
+    series = put_apart(op, net, op.Transpose(filled, perm=[0, 2, 1]))
+    repeated = repeat(op, lengths, net.n_series, axis=0)
     windows, n_windows = fold_segments(op, series, repeated, net.n_steps)
     newest = op.GatherND(windows, op.Unsqueeze(op.Sub(n_windows, 1), [1]), batch_dims=1)
     scaled = op.Mul(linear(op, direct, newest), op.number(net.n_steps**-0.5))

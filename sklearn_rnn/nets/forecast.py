@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_rnn.nets.inputs import InputEncoder, fold_segments
-from sklearn_rnn.nets.network import spread_quantiles
+from sklearn_rnn.nets.network import last_observed, spread_quantiles
 from sklearn_rnn.nets.pooling import last_step, valid_steps
 from sklearn_rnn.nets.recurrent import RecurrentLayers
 
@@ -217,8 +217,8 @@ class ForecastNet(nn.Module):
     def normalised_pairs(self, values: Tensor, lengths: Tensor | None, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Each target's window in its own unit and what follows it: (batch * n_targets, n_steps) and (..., horizon).
 
-        A window that is shorter than `n_steps` has zeros in front, and zeros stand for missing values. What follows is
-        as :meth:`usual_targets` says.
+        A window that is shorter than `n_steps` has zeros in front, and the value before stands for a missing one. What
+        follows is as :meth:`usual_targets` says.
         """
         following = self.usual_targets(values, lengths, targets).unflatten(1, (self.horizon, self.n_targets))
         windows = self._newest(self._normalise(values, lengths), lengths).transpose(1, 2)  # (batch, n_targets, n_steps)
@@ -389,8 +389,12 @@ class ForecastNet(nn.Module):
         return steps.reshape(-1, self.n_series, self.horizon, self.n_together).transpose(1, 2).flatten(2, 3)
 
     def _newest(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
-        """The newest `n_steps` normalised targets, (batch, n_steps, n_targets), zeros for those that are missing."""
-        windows, n_windows = fold_segments(torch.nan_to_num(targets, nan=0.0), lengths, self.n_steps)
+        """The newest `n_steps` normalised targets, (batch, n_steps, n_targets), for missing ones those before them."""
+        if self.mark_missing or not self.training:  # a net that learns from whole windows is spared the search
+            each = targets.transpose(1, 2).flatten(0, 1)  # (batch * n_targets, steps)
+            filled = last_observed(each, targets.new_zeros(()))
+            targets = filled.unflatten(0, (-1, self.n_targets)).transpose(1, 2)
+        windows, n_windows = fold_segments(targets, lengths, self.n_steps)
         return last_step(windows, n_windows).reshape(len(targets), self.n_steps, self.n_targets)
 
     def _apart(self, targets: Tensor) -> Tensor:
