@@ -16,9 +16,9 @@ from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.nets.forecast import LinearForecast
 
 PENALTIES = (1e-5, 1e-4, 0.001, 0.01, 0.1, 1.0)  # in units of the mean square of a window's normalised values
-USUAL_PENALTY = 0.1  # where nothing is held out to choose by
-RECENT_SEGMENTS = 4
-CLEARLY_BETTER = 0.95  # the error, as a part of the sparse regression's, at which one on all steps is preferred
+USUAL_PENALTY, USUAL_SHARE = 0.3, 1 / 3  # the share is the net's; where nothing is held out to choose by
+AGE_EXPONENT = 1.5
+SAME_PLACE = 0.1  # part of the penalty of the steps at the place that is forecast
 FAR_FROM_MEDIAN = 0.1  # of the share of values below a forecast from a half
 FAR_BETTER = 0.1  # the net's squared error on training rows, as a part of the regression's, at which it is left alone
 LONGEST = 1_024  # steps of a window that the regression reads
@@ -76,8 +76,8 @@ def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset | 
     The rest is the forecast of a ridge regression on the target's own window and on what is known in advance, now and
     then: few weights, which do not overfit where the horizon is long, or the rows are few, and the net does. Each step
     of the horizon has its own regression, see :func:`ridge_weights`. The shares are those of least squares between 0
-    and 1 (Breiman 1996, Stacked regressions), or halves where no rows are held out: equal shares are hard to beat by
-    any that few rows tell (Timmermann 2006).
+    and 1 (Breiman 1996, Stacked regressions). Where no rows are held out the net has a third: fixed shares are hard to
+    beat by any that few rows tell (Timmermann 2006).
 
     With quantiles they are those of the least absolute error, for a regression forecasts a mean, from which the median
     of skewed targets is far. Without rows held out the net is left alone where that is so, and where the rows of
@@ -93,7 +93,7 @@ def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset | 
         best_share = share_of_median if net.n_quantiles else share_of_net
         net.blend(ridge, best_share(net, ridge, held_out))
     elif is_a_match(net, ridge, train):
-        net.blend(ridge, torch.full((net.horizon,), 0.5))
+        net.blend(ridge, torch.full_like(net.share, USUAL_SHARE))
 
 
 def as_forecast(net: ForecastNet, weights: Weights, n_steps: int) -> LinearForecast:
@@ -145,24 +145,15 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
 
 @torch_threads(1)  # the threads of a decomposition would change bits
 def ridge_weights(train: Moments, held_out: Moments, segment_size: int) -> Weights:
-    """Weights of the regression, and with the penalty, that the held-out windows ask for.
-
-    A sparse one reads the last segments of the window, the values at the step's own place in each earlier segment (Lin
-    et al. 2024, SparseTSF), and the window's mean. One on all steps is taken only where it is clearly better: it has so
-    many weights that it loses most when the series changes.
-    """
-    sparse, whole = (
-        min((_solve(train, penalty, segment_size, whole=whole) for penalty in PENALTIES), key=held_out.error)
-        for whole in (False, True)
-    )
-    return whole if held_out.error(whole) < CLEARLY_BETTER * held_out.error(sparse) else sparse
+    """Weights of the regressions with the penalty that the held-out windows ask for."""
+    return min((_solve(train, penalty, segment_size) for penalty in PENALTIES), key=held_out.error)
 
 
-def _solve(moments: Moments, penalty: float, segment_size: int, *, whole: bool = False) -> Weights:
+def _solve(moments: Moments, penalty: float, segment_size: int) -> Weights:
     """Weights of the ridge regressions, the window's mean given back to its steps.
 
-    All steps of the horizon at one place of their segments read the same steps of a window; what is known of each step
-    alone is eliminated last.
+    The older a step, the more its weight is penalised, and the less where it has the place in its segment that the
+    forecast step has: as in the prior of Litterman (1986). What is known of each step alone is eliminated last.
     """
     n_inputs, horizon = moments.following.shape
     n_steps, n_known = moments.n_steps, moments.known.shape[2]
@@ -172,22 +163,22 @@ def _solve(moments: Moments, penalty: float, segment_size: int, *, whole: bool =
     windows, following = with_mean.T @ moments.windows @ with_mean, with_mean.T @ moments.following
     crossed = with_mean.T @ moments.crossed  # (horizon, n_inputs + 1, n_known)
     penalty *= max(windows.diagonal().mean().item(), 1e-6)
-    before_end = n_steps - torch.arange(n_steps)  # 1 for the newest
-    recent = before_end <= (n_steps if whole else RECENT_SEGMENTS * segment_size)
+    before_end = torch.arange(n_steps, 0, -1, dtype=torch.float64)  # 1 for the newest
     inputs = torch.zeros(n_inputs + 1, horizon, dtype=torch.float64)
     known = torch.zeros(horizon, n_known, dtype=torch.float64)
     for place in range(min(segment_size, horizon)):
-        read = recent | ((before_end + place) % segment_size == 0)
-        used = torch.cat([read.nonzero()[:, 0], torch.arange(n_steps, n_inputs + 1)])
         steps = slice(place, None, segment_size)
-        of_steps = crossed[steps, used]  # (n_steps at the place, n_used, n_known)
-        matrix = windows[used][:, used] + penalty * torch.eye(len(used), dtype=torch.float64)
-        solved = torch.linalg.solve(matrix, torch.cat([following[used, steps].T[:, :, None], of_steps], dim=2))
+        penalties = torch.full((n_inputs + 1,), penalty, dtype=torch.float64)
+        penalties[:n_steps] *= (0.5 + before_end / segment_size) ** AGE_EXPONENT
+        penalties[:n_steps][(before_end + place) % segment_size == 0] *= SAME_PLACE
+        of_steps = crossed[steps]  # (n_steps at the place, n_inputs + 1, n_known)
+        right = torch.cat([following[:, steps].T[:, :, None], of_steps], dim=2)
+        solved = torch.linalg.solve(windows + penalties.diag(), right)
         alone, by_known = solved[:, :, 0], solved[:, :, 1:]
         left = moments.known[steps] + penalty * torch.eye(n_known, dtype=torch.float64) - of_steps.mT @ by_known
         right = moments.known_following[steps] - (of_steps * alone[:, :, None]).sum(dim=1)
         known[steps] = torch.linalg.solve(left, right)
-        inputs[used, steps] = (alone - (by_known @ known[steps][:, :, None])[:, :, 0]).T
+        inputs[:, steps] = (alone - (by_known @ known[steps][:, :, None])[:, :, 0]).T
     return Weights(with_mean @ inputs, known)
 
 
@@ -216,7 +207,7 @@ def share_of_median(net: ForecastNet, ridge: LinearForecast, held_out: ForecastD
 
 
 def is_a_match(net: ForecastNet, ridge: LinearForecast, train: ForecastDataset) -> bool:
-    """Whether the regression may have half of the forecast, by the rows that both were fitted to.
+    """Whether the regression may have most of the forecast, by the rows that both were fitted to.
 
     It may not where covariates tell the net what a regression on its own past cannot know, or it is far from a median
     that is asked for.

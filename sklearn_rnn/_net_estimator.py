@@ -24,7 +24,8 @@ from sklearn_rnn._validation import check_parameters
 
 _RESTORING = threading.RLock()
 
-EARLY_STOPPING_SAMPLES = 1_000
+# A net learns fewer samples than these by heart, and is not to pass over them so often.
+EARLY_STOPPING_SAMPLES, EPOCHS_FOR_FEW_SAMPLES = 1_000, 30
 UPDATES = 2_000
 
 

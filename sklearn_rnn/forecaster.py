@@ -89,8 +89,8 @@ class RNNForecaster(OriginForecaster):
     blend : bool, default=True
         Whether to mix the net's forecast with that of a ridge regression on the target's window and on the known
         covariates of its last row and of the step ahead. Where training stops early, it is in the proportion that fits
-        the held-out rows best, segment by segment of the horizon; otherwise in halves, unless the rows of training
-        say that the regression is no match for the net.
+        the held-out rows best, segment by segment of the horizon; otherwise the net has a third, unless the rows of
+        training say that the regression is no match for it.
     cell : {"gru", "lstm", "rnn"}, default="gru"
         The recurrent cell.
     hidden_size : int, default=128
@@ -116,8 +116,8 @@ class RNNForecaster(OriginForecaster):
     batch_size : int or "auto", default="auto"
         Windows an update. "auto" takes a sixteenth of them as a power of two, from 16 to 128.
     max_epochs : int or "auto", default="auto"
-        The longest training in passes over the windows. "auto" takes as many as make 640 updates, from 4 to 100.
-        A pass over more than 65,536 windows takes as many at random.
+        The longest training in passes over the windows. "auto" takes as many as make 640 updates, from 4 to 100,
+        or to 30 with fewer than 1,000 windows. A pass over more than 65,536 windows takes as many at random.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out the last rows of each series, stop when their loss no longer improves, and return to the
         best epoch. "auto" does so from 1,000 windows on.
@@ -148,8 +148,8 @@ class RNNForecaster(OriginForecaster):
 
     References
     ----------
-    Lin et al. (2023), SegRNN: segment recurrent neural network for long-term time series forecasting. Lin et al.
-    (2024), SparseTSF: modeling long-term time series forecasting with 1k parameters. Breiman (1996), Stacked
+    Lin et al. (2023), SegRNN: segment recurrent neural network for long-term time series forecasting. Litterman
+    (1986), Forecasting with Bayesian vector autoregressions: five years of experience. Breiman (1996), Stacked
     regressions. Timmermann (2006), Forecast combinations. Lei et al. (2018), Distribution-free predictive inference for
     regression. Barber et al. (2023), Conformal prediction beyond exchangeability.
 

@@ -19,7 +19,7 @@ from sklearn_rnn._anchors import last_values, less_anchor, where_anchored
 from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator, Samples, chosen_samples, rounded
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
-from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
+from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, EPOCHS_FOR_FEW_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import check_units, is_scale_of_constant_target, robust_statistics, target_statistics
 from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
@@ -27,8 +27,7 @@ from sklearn_rnn._validation import channel_positions, check_weights, plain_data
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
 
-# A net learns fewer samples than EARLY_STOPPING_SAMPLES by heart; fewer than these are too few to hold some out, too.
-FEWEST_TO_STOP_EARLY, EPOCHS_FOR_FEW_SAMPLES = 300, 30
+FEWEST_TO_STOP_EARLY = 300  # samples; of fewer none can be spared
 
 
 def _predicts_quantiles(estimator: Any) -> bool:

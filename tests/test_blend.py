@@ -52,53 +52,44 @@ def pairs(values, n_steps=N_STEPS):
     return windows[:, :n_steps], windows[:, n_steps:]
 
 
-def direct_ridge(windows, following, penalty, *, whole=False):
-    """Weights (n_steps, HORIZON) by scikit-learn, step by step: of newest values, of the same place, of the mean."""
+def factors_of(step, n_steps=N_STEPS):
+    """Of the penalty: more for older steps, a tenth of that at the forecast step's own place in its segment."""
+    place = step % SEGMENT
+    ages = (n_steps - np.arange(n_steps)) / SEGMENT  # in segments
+    is_there = np.arange(n_steps) % SEGMENT == (n_steps + place) % SEGMENT
+    return (0.5 + ages) ** 1.5 * np.where(is_there, 0.1, 1.0)
+
+
+def unlike_ridge(inputs, following, alpha, factors):
+    """Weights of scikit-learn's ridge regression where each input has its own part of the penalty."""
+    scale = np.sqrt(factors)
+    return Ridge(alpha, fit_intercept=False).fit(inputs / scale, following).coef_ / scale
+
+
+def direct_ridge(windows, following, penalty):
+    """Weights (n_steps, HORIZON) by scikit-learn, step by step: of the window's values and of its mean."""
     n_steps = windows.shape[1]
     with_mean = np.column_stack([windows, windows.mean(axis=1)])
     alpha = penalty * np.square(with_mean).mean() * len(windows)
     weights = np.zeros((n_steps, HORIZON))
     for step in range(HORIZON):
-        recent = set(range(0 if whole else max(n_steps - blending.RECENT_SEGMENTS * SEGMENT, 0), n_steps))
-        used = sorted(recent | set(range(n_steps - SEGMENT + step % SEGMENT, -1, -SEGMENT)))
-        ridge = Ridge(alpha, fit_intercept=False).fit(with_mean[:, [*used, n_steps]], following[:, step])
-        weights[used, step] = ridge.coef_[:-1]
-        weights[:, step] += ridge.coef_[-1] / n_steps
+        given = unlike_ridge(with_mean, following[:, step], alpha, [*factors_of(step, n_steps), 1.0])
+        weights[:, step] = given[:-1] + given[-1] / n_steps
     return weights
-
-
-def best_direct_ridge(early, late, *, whole):
-    """The best on `late` of those with each penalty, and all their errors there."""
-    windows, following = pairs(late)
-    candidates = [direct_ridge(*pairs(early), penalty, whole=whole) for penalty in blending.PENALTIES]
-    errors = [np.square(windows @ weights - following).mean(axis=0).sum() for weights in candidates]
-    return candidates[np.argmin(errors)], errors
-
-
-def echoes(n_rows=300, seed=0):
-    """Noise that returns after 8 rows: a step that no sparse regression reads for two of three steps ahead."""
-    noise = np.random.default_rng(seed).normal(size=(n_rows, 2))
-    values = noise.copy()
-    for i in range(8, n_rows):
-        values[i] += 0.9 * values[i - 8]
-    return values
 
 
 # The regression -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("make", "recent", "whole"), [(series, 2, False), (series, 1, True), (echoes, 1, True)])
-def test_its_weights_are_those_of_scikit_learns_ridge_with_the_best_penalty(monkeypatch, make, recent, whole):
-    monkeypatch.setattr(blending, "RECENT_SEGMENTS", recent)
-    net, early, late = make_net(), make(seed=1), make(seed=2)
-    moments = [blending._moments(net, make_data(net, values)) for values in (early, late)]
-    best, errors = best_direct_ridge(early, late, whole=whole)
-    _, other_errors = best_direct_ridge(early, late, whole=not whole)
-    bound = 0.95 if whole else 1 / 0.95  # on all steps only where that is clearly better
-    assert min(errors) < bound * min(other_errors) != min(errors)
+def test_its_weights_are_those_of_scikit_learns_ridge_with_the_best_penalty():
+    net, early, late = make_net(), series(seed=1), series(seed=2)
+    windows, following = pairs(late)
+    candidates = [direct_ridge(*pairs(early), penalty) for penalty in blending.PENALTIES]
+    errors = [np.square(windows @ weights - following).mean(axis=0).sum() for weights in candidates]
     assert max(errors) > min(errors) * 1.001  # there is something to choose
+    moments = [blending._moments(net, make_data(net, values)) for values in (early, late)]
     weights = blending.ridge_weights(*moments, SEGMENT)
-    np.testing.assert_allclose(weights.inputs, best, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(weights.inputs, candidates[np.argmin(errors)], rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(moments[1].error(weights), min(errors), rtol=1e-10)
 
 
@@ -255,11 +246,11 @@ def test_held_out_rows_are_forecast_no_worse_than_without():
     assert (errors[True] < errors[False] * 0.99).any()
 
 
-def test_without_held_out_rows_both_have_half():
+def test_without_held_out_rows_the_net_has_a_third():
     df = linear_table(200)
     options = {**STOPPING, "early_stopping": False, "dtype": "float64", "normalize": "last"}
     model = RNNForecaster("y", HORIZON, n_steps=N_STEPS, segment_size=SEGMENT, **options).fit(df)
-    assert model.net_share_.tolist() == [0.5] * HORIZON
+    np.testing.assert_allclose(model.net_share_, [1 / 3] * HORIZON, rtol=1e-6)
     net = RNNForecaster("y", HORIZON, n_steps=N_STEPS, segment_size=SEGMENT, blend=False, **options).fit(df)
     assert net.net_share_.tolist() == [1.0] * HORIZON
     values = df["y"].to_numpy()
@@ -267,8 +258,8 @@ def test_without_held_out_rows_both_have_half():
     windows = windows - windows[:, N_STEPS - 1 : N_STEPS]
     ridge = direct_ridge(windows[:, :N_STEPS], windows[:, N_STEPS:], blending.USUAL_PENALTY)
     linear = (values[-N_STEPS:] - values[-1]) @ ridge + values[-1]
-    mixture = (net.predict()["y"] + linear) / 2
-    np.testing.assert_allclose(model.predict()["y"], mixture, rtol=1e-8)
+    share = model.net_share_
+    np.testing.assert_allclose(model.predict()["y"], share * net.predict()["y"] + (1 - share) * linear, rtol=1e-8)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -291,14 +282,16 @@ def test_the_regression_reads_what_is_known_in_advance(early_stopping):
     of_windows = np.column_stack([windows, np.ones(len(windows)), scaled[[*origins, -1]], windows.mean(axis=1)])
     index = pd.RangeIndex(400, 400 + HORIZON)
     future = pd.DataFrame({"price": rng.normal(5, 3, HORIZON), "promotion": 1.0}, index=index)
-    linear = np.empty((HORIZON, len(blending.PENALTIES)))
+    penalties = blending.PENALTIES if early_stopping else [blending.USUAL_PENALTY]
+    linear = np.empty((HORIZON, len(penalties)))
     for step in range(HORIZON):
         of_step = np.vstack([scaled[origins + 1 + step], (future.to_numpy()[step] - mean) / deviation])
         inputs, following = np.hstack([of_windows, of_step]), (values[origins + 1 + step] - values[origins]) / unit
-        for i, penalty in enumerate(blending.PENALTIES):
+        factors = np.ones(inputs.shape[1])
+        factors[:N_STEPS] = factors_of(step)
+        for i, penalty in enumerate(penalties):
             alpha = penalty * np.square(of_windows[:-1]).mean() * len(origins)
-            ridge = Ridge(alpha, fit_intercept=False).fit(inputs[:-1], following)
-            linear[step, i] = ridge.predict(inputs[-1:])[0] * unit + values[-1]
+            linear[step, i] = inputs[-1] @ unlike_ridge(inputs[:-1], following, alpha, factors) * unit + values[-1]
 
     of_net, mixture = (forecaster.predict(future=future)["y"].to_numpy() for forecaster in (net, model))
     share = model.net_share_[:, None]
@@ -307,9 +300,8 @@ def test_the_regression_reads_what_is_known_in_advance(early_stopping):
         assert (share < 0.5).all()  # a net of one epoch
         assert np.abs(expected - mixture[:, None]).max(axis=0).min() < 1e-8
     else:
-        assert (share == 0.5).all()
-        usual = blending.PENALTIES.index(blending.USUAL_PENALTY)
-        np.testing.assert_allclose(mixture, expected[:, usual], rtol=1e-8)
+        np.testing.assert_allclose(share, 1 / 3, rtol=1e-6)
+        np.testing.assert_allclose(mixture, expected[:, 0], rtol=1e-8)
 
 
 @pytest.mark.parametrize("known", [[], ["tells"]])
@@ -328,7 +320,7 @@ def test_a_net_that_covariates_tell_what_comes_is_left_alone(known):
     model = RNNForecaster("y", 1, known=known, **options, max_epochs=60, random_state=0, n_threads=1).fit(df)
     assert model.net_share_.tolist() == [1.0]
     df["tells"] = rng.normal(size=len(df))
-    assert model.set_params(max_epochs=10).fit(df).net_share_.tolist() == [0.5]  # before it knows the rows by heart
+    assert model.set_params(max_epochs=10).fit(df).net_share_ == pytest.approx(1 / 3)  # before it knows the rows by heart
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -354,7 +346,7 @@ def test_the_value_before_stands_for_a_missing_one(shared):
 def test_a_second_fit_without_held_out_rows_trains_the_mixture():
     df = linear_table(200)
     model = RNNForecaster("y", 3, warm_start=True, **{**STOPPING, "early_stopping": False}).fit(df)
-    assert model.fit(df).net_share_.tolist() == [0.5, 0.5, 0.5]
+    np.testing.assert_allclose(model.fit(df).net_share_, [1 / 3] * 3, rtol=1e-6)
 
 
 def test_it_is_remembered_and_trained_on():
