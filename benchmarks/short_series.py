@@ -1,9 +1,9 @@
 """Forecasts of short published series (statsmodels) beside exponential smoothing, Ridge on lags and naive forecasts.
 
 The first three quarters of each series are for fitting. From 24 origins in the rest the next rows are forecast: by
-models fitted once to the first part, and by exponential smoothing fitted anew to all rows up to each origin, its trend and
-season chosen by the corrected AIC. Errors are mean absolute ones in parts of those of the better naive forecast, the
-last value or that of a season before.
+models fitted once to the first part, and by exponential smoothing fitted anew to all rows up to each origin, its
+trend and season chosen by the corrected AIC. Errors are mean absolute ones in parts of those of the better naive
+forecast, the last value or that of a season before.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def main() -> None:
             error = float(np.abs(forecast(y, n, origins, horizon) - actual).mean()) / unit
             rows.append({"task": name, "model": model, "error": error, "seconds": time.perf_counter() - start})
     for model in MODELS:
-        errors = [row["error"] for row in rows if row["model"] == model]
-        rows.append({"task": "geometric mean", "model": model, "error": float(np.exp(np.log(errors).mean())), "seconds": ""})
+        mean = float(np.exp(np.mean([np.log(row["error"]) for row in rows if row["model"] == model])))
+        rows.append({"task": "geometric mean", "model": model, "error": mean, "seconds": ""})
     print_table(rows, arguments.json)
 
 

@@ -15,8 +15,10 @@ from sklearn_rnn._forecast_data import ForecastDataset, evenly_spread
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.nets.forecast import LinearForecast
 
-PENALTIES = (1e-5, 1e-4, 0.001, 0.01, 0.1, 1.0)  # in units of the mean square of a window's normalised values
-USUAL_PENALTY, USUAL_SHARE = 0.3, 1 / 3  # the share is the net's; where nothing is held out to choose by
+# In units of the mean square of a window's normalised values; of equals the largest is chosen.
+PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.001, 1e-4, 1e-5)
+N_PARTS = 3  # of a cross-validation
+USUAL_SHARE = 1 / 3  # of the net, where nothing is held out to choose by
 AGE_EXPONENT = 1.5
 SAME_PLACE = 0.1  # part of the penalty of the steps at the place that is forecast
 FAR_FROM_MEDIAN = 0.1  # of the share of values below a forecast from a half
@@ -85,7 +87,7 @@ def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset | 
     """
     moments = _moments(net, train)
     if held_out is None:
-        weights = _solve(moments, USUAL_PENALTY, net.segment_size)
+        weights = solve(moments, cross_validated_penalty(net, train), net.segment_size)
     else:
         weights = ridge_weights(moments, _moments(net, held_out), net.segment_size)
     ridge = as_forecast(net, weights, moments.n_steps)
@@ -143,13 +145,25 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
     )
 
 
-@torch_threads(1)  # the threads of a decomposition would change bits
 def ridge_weights(train: Moments, held_out: Moments, segment_size: int) -> Weights:
     """Weights of the regressions with the penalty that the held-out windows ask for."""
-    return min((_solve(train, penalty, segment_size) for penalty in PENALTIES), key=held_out.error)
+    return min((solve(train, penalty, segment_size) for penalty in PENALTIES), key=held_out.error)
 
 
-def _solve(moments: Moments, penalty: float, segment_size: int) -> Weights:
+def cross_validated_penalty(net: ForecastNet, data: ForecastDataset) -> float:
+    """The one that is best for each part of the windows, in their order, where the others are fitted."""
+    parts = torch.arange(len(data)).tensor_split(min(N_PARTS, len(data)))
+    errors = torch.zeros(len(PENALTIES), dtype=torch.float64)
+    for i, part in enumerate(parts if len(parts) > 1 else ()):
+        others = _moments(net, data.take(torch.cat(parts[:i] + parts[i + 1 :])))
+        left_out = _moments(net, data.take(part))
+        fits = (solve(others, penalty, net.segment_size) for penalty in PENALTIES)
+        errors += len(part) * torch.tensor([left_out.error(weights) for weights in fits], dtype=torch.float64)
+    return PENALTIES[int(errors.argmin())]
+
+
+@torch_threads(1)  # the threads of a decomposition would change bits
+def solve(moments: Moments, penalty: float, segment_size: int) -> Weights:
     """Weights of the ridge regressions, the window's mean given back to its steps.
 
     The older a step, the more its weight is penalised, and the less where it has the place in its segment that the
