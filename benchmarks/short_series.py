@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from _report import print_table
+from forecast import changes, flat
 from sklearn.linear_model import RidgeCV
 from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
@@ -52,16 +53,11 @@ def forecaster(y: pd.Series, n: int, origins: np.ndarray, horizon: int) -> np.nd
 
 def ridge(y: pd.Series, n: int, origins: np.ndarray, horizon: int) -> np.ndarray:
     """On the lags of two seasons, a dozen at least, less the last value; its penalty by leave-one-out."""
-    values, n_lags = y.to_numpy(), max(2 * SEASONS[y.index.freqstr[:2]], 12)
-
-    def lags(rows: np.ndarray) -> np.ndarray:
-        return np.stack([values[o - n_lags + 1 : o + 1] - values[o] for o in rows])
-
+    values, n_lags = y.to_numpy()[:, None], max(2 * SEASONS[y.index.freqstr[:2]], 12)
     train = np.arange(n_lags - 1, n - horizon)
-    unit = lags(train).std()
-    following = np.stack([values[o + 1 : o + 1 + horizon] - values[o] for o in train])
-    model = RidgeCV(np.logspace(-2, 5, 15)).fit(lags(train) / unit, following)
-    return model.predict(lags(origins) / unit) + values[origins, None]
+    lags = flat(values, train, n_lags)
+    model = RidgeCV(np.logspace(-2, 5, 15)).fit(lags / lags.std(), changes(values, train, horizon))
+    return model.predict(flat(values, origins, n_lags) / lags.std()) + values[origins]
 
 
 def smoothing(y: pd.Series, n: int, origins: np.ndarray, horizon: int) -> np.ndarray:
@@ -109,7 +105,7 @@ def main() -> None:
     for name, y, horizon in published_series():
         n = 3 * len(y) // 4
         origins = np.unique(np.linspace(n - 1, len(y) - horizon - 1, N_ORIGINS).astype(int))
-        actual = np.stack([y.to_numpy()[o + 1 : o + 1 + horizon] for o in origins])
+        actual = np.lib.stride_tricks.sliding_window_view(y.to_numpy(), horizon)[origins + 1]
         unit = min(naive_errors(y.to_numpy(), actual, origins, horizon, SEASONS[y.index.freqstr[:2]]))
         for model, forecast in MODELS.items():
             start = time.perf_counter()

@@ -77,7 +77,7 @@ def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset | 
 
     The rest is the forecast of a ridge regression on the target's own window and on what is known in advance, now and
     then: few weights, which do not overfit where the horizon is long, or the rows are few, and the net does. Each step
-    of the horizon has its own regression, see :func:`ridge_weights`. The shares are those of least squares between 0
+    of the horizon has its own regression, see :func:`solve`. The shares are those of least squares between 0
     and 1 (Breiman 1996, Stacked regressions). Where no rows are held out the net has a third: fixed shares are hard to
     beat by any that few rows tell (Timmermann 2006).
 

@@ -30,7 +30,7 @@ from sklearn_rnn._forecast_history import HistoryForecaster
 from sklearn_rnn._forecast_tables import MEDIAN, all_quantiles, check_column_names
 from sklearn_rnn._frequency import find_frequency
 from sklearn_rnn._losses import Criterion
-from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, EPOCHS_FOR_FEW_SAMPLES
+from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._panel import (
     CALENDAR,
     bounds_of_runs,
@@ -101,9 +101,8 @@ class BaseForecaster(HistoryForecaster):
                     "with warm_start=False."
                 )
 
-    def _fewest_and_most_epochs(self, n_samples: int) -> tuple[int, int]:
-        few = n_samples < EARLY_STOPPING_SAMPLES
-        return self._epochs[0], EPOCHS_FOR_FEW_SAMPLES if few else self._epochs[1]
+    def _learns_few_by_heart(self) -> bool:
+        return True
 
     # Training ---------------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,6 @@ from sklearn_rnn._validation import check_parameters
 
 _RESTORING = threading.RLock()
 
-# A net learns fewer samples than these by heart, and is not to pass over them so often.
 EARLY_STOPPING_SAMPLES, EPOCHS_FOR_FEW_SAMPLES = 1_000, 30
 UPDATES = 2_000
 
@@ -51,7 +50,10 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             automatic_batch_size(n_samples) if self.batch_size == "auto" else int(min(self.batch_size, n_samples))
         )
         n_updates = -(-n_samples // batch_size)
-        enough = int(np.clip(-(-self._updates // n_updates), *self._fewest_and_most_epochs(n_samples)))
+        fewest, most = self._epochs
+        if n_samples < EARLY_STOPPING_SAMPLES and self._learns_few_by_heart():
+            most = EPOCHS_FOR_FEW_SAMPLES
+        enough = int(np.clip(-(-self._updates // n_updates), fewest, most))
         max_epochs = enough if self.max_epochs == "auto" else int(self.max_epochs)
         return TrainingSettings(
             optimizer=self.optimizer,
@@ -72,9 +74,9 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             checkpoint_every=int(self.checkpoint_every),
         )
 
-    def _fewest_and_most_epochs(self, n_samples: int) -> tuple[int, int]:
-        """Between which numbers max_epochs="auto" is."""
-        return self._epochs
+    def _learns_few_by_heart(self) -> bool:
+        """Whether max_epochs="auto" is at most EPOCHS_FOR_FEW_SAMPLES for fewer than EARLY_STOPPING_SAMPLES."""
+        return False
 
     def _draw_seed(self, one_pass: bool = False) -> int:
         """What decides all that is random in a fit; without an int as random_state a checkpoint knows it."""

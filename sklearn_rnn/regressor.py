@@ -19,7 +19,6 @@ from sklearn_rnn._anchors import last_values, less_anchor, where_anchored
 from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator, Samples, chosen_samples, rounded
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
-from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, EPOCHS_FOR_FEW_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import check_units, is_scale_of_constant_target, robust_statistics, target_statistics
 from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
@@ -266,9 +265,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     def _fewest_to_stop_early(self) -> int:
         return super()._fewest_to_stop_early() if self.per_step else FEWEST_TO_STOP_EARLY
 
-    def _fewest_and_most_epochs(self, n_samples: int) -> tuple[int, int]:
-        few = n_samples < EARLY_STOPPING_SAMPLES and not self.per_step
-        return self._epochs[0], EPOCHS_FOR_FEW_SAMPLES if few else self._epochs[1]
+    def _learns_few_by_heart(self) -> bool:
+        return not self.per_step
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:

@@ -23,7 +23,8 @@ def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, 
     level, unit = units(op, net, targets, present)
     normalised = within_reach(op, op.Div(op.Sub(targets, level), unit), present)
     last = read_window(op, net, normalised, values, lengths)
-    queries = op.Reshape(make_queries(op, net, values, known), [-1, net.recurrent.output_size])
+    encoded = known if net.query_known is None else encode(op, net.known_encoder, known)  # (batch, horizon, features)
+    queries = op.Reshape(make_queries(op, net, values, encoded), [-1, net.recurrent.output_size])
     decoded = linear(op, net.head, advance(op, net.recurrent, queries, last, net.n_decoded))
     shape = [-1, net.n_series, net.n_decoded * net.decoded_size, net.n_together, max(net.n_quantiles, 1)]
     steps = op.Transpose(op.Reshape(decoded, shape), perm=[0, 2, 1, 3, 4])
@@ -38,7 +39,7 @@ def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, 
     if net.direct is not None:
         straight = op.Add(straight, go_straight(op, net, net.direct, normalised, lengths))
     if net.known_weight.shape[1]:
-        straight = op.Add(straight, by_known(op, net, values, lengths, known))
+        straight = op.Add(straight, by_known(op, net, values, lengths, encoded))
     forecasts = op.Add(raw, op.Unsqueeze(straight, [3]) if net.n_quantiles else straight)
     if not net.factors.isnan().all():
         forecasts = calibrated(op, net, forecasts, recent_deviation(op, normalised, present, lengths))
@@ -150,13 +151,13 @@ def go_straight(op: GraphBuilder, net: ForecastNet, direct: nn.Linear, targets: 
     return op.Reshape(op.Transpose(steps, perm=[0, 2, 1, 3]), [0, net.horizon, net.n_targets])
 
 
-def by_known(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, known: str) -> str:
+def by_known(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, encoded: str) -> str:
     """What the linear map says of the known covariates, (batch, horizon, 1)."""
     last = op.Unsqueeze(op.GatherND(values, op.Unsqueeze(op.Sub(lengths, 1), [1]), batch_dims=1), [1])
     last = encode(op, net.known_encoder, slice_axis(op, last, 2, net.known.start, net.known.stop))  # (batch, 1, ...)
     weight, n_encoded = as_array(net.known_weight), net.known_encoder.output_size
     of_last = op.Mul(last, weight[:, 1 : 1 + n_encoded])  # (batch, horizon, n_encoded)
-    of_steps = op.Mul(encode(op, net.known_encoder, known), weight[:, 1 + n_encoded :])
+    of_steps = op.Mul(encoded, weight[:, 1 + n_encoded :])
     return op.Add(op.ReduceSum(op.Add(of_last, of_steps), [2], keepdims=1), weight[:, :1])
 
 
@@ -166,12 +167,11 @@ def put_apart(op: GraphBuilder, net: ForecastNet, targets: str) -> str:
     return op.Reshape(series, op.Concat([-1], op.Shape(targets, start=1, end=2), [net.n_together], axis=0))
 
 
-def make_queries(op: GraphBuilder, net: ForecastNet, values: str, known: str) -> str:
+def make_queries(op: GraphBuilder, net: ForecastNet, values: str, encoded: str) -> str:
     """The inputs of the decoding steps, (batch, n_series, n_decoded, hidden_size)."""
     learned = as_array(net.channel)[:, None] + as_array(net.position)  # (n_series, n_decoded, hidden_size)
     query = op.Expand(learned, op.Concat(op.Shape(values, start=0, end=1), [1, 1, 1], axis=0))
     if net.query_known is not None:
-        encoded = encode(op, net.known_encoder, known)  # (batch, horizon, features)
         n_behind = net.n_decoded * net.decoded_size - net.horizon
         padded = op.Pad(encoded, [0, 0, 0, 0, n_behind, 0])
         segments = op.Reshape(padded, [0, net.n_decoded, net.decoded_size * net.known_encoder.output_size])
