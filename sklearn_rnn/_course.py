@@ -47,12 +47,12 @@ class Course:
         """Counted from 1, 0 before the end of the first."""
         return self.best[0]
 
-    def epochs_left(self, max_epochs: int) -> int:
+    def epochs_left(self, n_epochs: int) -> int:
         """How many epochs the checkpoint leaves to do."""
         content = None if self.checkpoint is None else self.checkpoint.content
         if content is None:
-            return max_epochs
-        return 0 if self._is_stale(content["n_stale"]) else max_epochs - len(content["history"])
+            return n_epochs
+        return 0 if self._is_stale(content["n_stale"]) else n_epochs - len(content["history"])
 
     def begin(self, net: Any) -> None:
         if self.checkpoint is not None and self.checkpoint.content is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,7 +29,7 @@ from sklearn_rnn._randomness import begin_at, is_random, seeded
 from sklearn_rnn._sequence_reader import FORMS, SequenceReader
 from sklearn_rnn._statistics import channel_statistics, check_units
 from sklearn_rnn._targets import in_form, place_in_rows, with_values
-from sklearn_rnn._training import fit_net
+from sklearn_rnn._training import cross_validated_epochs, fit_net
 from sklearn_rnn._validation import check_segment_size, check_weights, used_codes
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences, is_ragged
@@ -132,7 +133,10 @@ class RecurrentEstimator(SequenceReader):
         if held_out is None and stop_early:
             train_rows, valid_rows = self._split_validation(train[1], np.random.RandomState(seed))
             train, held_out = chosen_samples(train_rows, *train), chosen_samples(valid_rows, *train)
-        settings = self._settings(len(train[0]), stop_early, device, one_pass)
+        is_new = not (one_pass or resume)
+        parts = self._parts_for_epochs(len(train[0]), seed) if held_out is None and is_new else []
+        is_watched = stop_early or bool(parts)
+        settings = self._settings(len(train[0]), stop_early, device, one_pass, is_watched=is_watched)
         with ExitStack() as randomness:
             randomness.enter_context(seeded(seed, device))
             module, criterion, optimizer_state = self._start(*train, resume)
@@ -143,9 +147,12 @@ class RecurrentEstimator(SequenceReader):
             data = self._make_dataset(module, *train, device)
             valid = None if held_out is None else self._make_dataset(module, *held_out, device, beside=data)
             self._remember_length(train[0], resume)
-            if task is not None:
-                task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
             with computing(self.n_threads, module.recurrent, device):
+                if parts:
+                    best = cross_validated_epochs(module, criterion, data, parts, settings=settings, seed=seed)
+                    settings = replace(settings, n_epochs=best)
+                if task is not None:
+                    task.begin(settings.n_epochs, partial(self._fitted_so_far, device=device, resume=resume))
                 net, best_epoch = fit_net(
                     module,
                     criterion,
@@ -292,6 +299,10 @@ class RecurrentEstimator(SequenceReader):
     def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
         """Rows to train on and rows held out."""
 
+    def _parts_for_epochs(self, n_samples: int, seed: int) -> list[torch.Tensor]:
+        """The parts of the samples that are to tell how many epochs are best; none where they are not asked."""
+        return []
+
     # Validation data --------------------------------------------------------------------------------------------------
 
     def _check_validation(self, validation: tuple[Any, Any], X: Any, sequences: Sequences) -> Samples | None:
@@ -308,17 +319,13 @@ class RecurrentEstimator(SequenceReader):
 
     def _stops_early(self, n_samples: int, has_validation: bool) -> bool:
         if self.early_stopping == "auto":
-            return has_validation or n_samples >= self._fewest_to_stop_early()
+            return has_validation or n_samples >= EARLY_STOPPING_SAMPLES
         if self.early_stopping and n_samples < 2 and not has_validation:
             raise ValueError(
                 f"early_stopping=True holds out samples for validation, but there is {n_samples} sample. Pass more, or "
                 "X_val and y_val, or set early_stopping=False."
             )
         return self.early_stopping
-
-    def _fewest_to_stop_early(self) -> int:
-        """From how many samples on early_stopping="auto" is."""
-        return EARLY_STOPPING_SAMPLES
 
     def _n_held_out(self, n_samples: int) -> int:
         return min(max(round(self.validation_fraction * n_samples), 1), n_samples - 1)

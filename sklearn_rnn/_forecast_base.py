@@ -189,10 +189,11 @@ class BaseForecaster(HistoryForecaster):
             module, criterion, state = self._start(rows, runs, stops, within, resume)
             data = self._dataset(module, train, device)
             held_out = None if valid is None else self._dataset(module, valid, device, beside=data)
-            settings = self._settings(data.samples_an_epoch, stop_early, device, one_pass=False)
+            n_samples = data.samples_an_epoch
+            settings = self._settings(n_samples, stop_early, device, one_pass=False, is_watched=stop_early)
             if not is_random(module):
                 randomness.close()  # so that fits in other threads need not wait
-            task.begin(settings.max_epochs, partial(self._fitted_so_far, device=device, resume=resume))
+            task.begin(settings.n_epochs, partial(self._fitted_so_far, device=device, resume=resume))
             with computing(self.n_threads, module.recurrent, device):
                 net, best = fit_net(
                     module,

@@ -44,17 +44,20 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
     def _validate_params(self) -> None:
         check_parameters(self)
 
-    def _settings(self, n_samples: int, stop_early: bool, device: str, one_pass: bool) -> TrainingSettings:
+    def _settings(
+        self, n_samples: int, stop_early: bool, device: str, one_pass: bool, *, is_watched: bool
+    ) -> TrainingSettings:
+        """`is_watched` says whether samples that are not learned from tell which epoch is the best."""
         n_samples = summed(n_samples)
         batch_size = (
             automatic_batch_size(n_samples) if self.batch_size == "auto" else int(min(self.batch_size, n_samples))
         )
         n_updates = -(-n_samples // batch_size)
         fewest, most = self._epochs
-        if n_samples < EARLY_STOPPING_SAMPLES and self._learns_few_by_heart():
+        if n_samples < EARLY_STOPPING_SAMPLES and not is_watched and self._learns_few_by_heart():
             most = EPOCHS_FOR_FEW_SAMPLES
         enough = int(np.clip(-(-self._updates // n_updates), fewest, most))
-        max_epochs = enough if self.max_epochs == "auto" else int(self.max_epochs)
+        max_epochs = 1 if one_pass else enough if self.max_epochs == "auto" else int(self.max_epochs)
         return TrainingSettings(
             optimizer=self.optimizer,
             learning_rate=float(self.learning_rate),
@@ -62,7 +65,8 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             weight_decay=float(self.weight_decay),
             gradient_clip=None if self.gradient_clip is None else float(self.gradient_clip),
             batch_size=-(-batch_size // n_processes()),
-            max_epochs=1 if one_pass else max_epochs,
+            max_epochs=max_epochs,
+            n_epochs=max_epochs,
             stop_early=stop_early,
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
@@ -75,7 +79,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         )
 
     def _learns_few_by_heart(self) -> bool:
-        """Whether max_epochs="auto" is at most EPOCHS_FOR_FEW_SAMPLES for fewer than EARLY_STOPPING_SAMPLES."""
+        """Whether few samples that nothing is held out from must have few epochs."""
         return False
 
     def _draw_seed(self, one_pass: bool = False) -> int:

@@ -103,12 +103,14 @@ optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optim
     batch_size : int or "auto", default="auto"
         Sequences an update. "auto" takes a sixteenth of the training sequences as a power of two, from 16 to 128.
     max_epochs : int or "auto", default="auto"
-        The longest training in passes over the data. "auto" takes as many as make 2,000 updates, from 10 to 200;
-        a regressor with fewer than 1,000 samples to train on, those held out not counted, takes at most 30, unless
-        `per_step`.
+        The longest training in passes over the data. "auto" takes as many as make 2,000 updates, from 10 to 200.
+        A regressor that holds nothing out of fewer than 1,000 samples ends after as many of these as cross-validation
+        finds best: three trainings on two thirds of the samples each (in order, or at random as `validation_split`
+        says). One that goes on with `warm_start`, or is trained by several processes, takes at most
+        30. With `per_step` neither is so.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out validation data, stop when its loss no longer improves, and return to the best epoch.
-        "auto" does so from 1,000 samples on, a regressor from 300 unless `per_step`, or when `X_val` is given.
+        "auto" does so from 1,000 samples on, or when `X_val` is given.
     validation_fraction : float in (0, 1), default=0.1
         Share of the samples held out."""
 

@@ -74,6 +74,7 @@ class TrainingSettings:
     gradient_clip: float | None
     batch_size: int
     max_epochs: int
+    n_epochs: int  # after which training ends; the schedule is made for max_epochs
     stop_early: bool
     n_iter_no_change: int
     tol: float

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, nullcontext
+from dataclasses import replace
+from statistics import median_low
 from typing import Any
 
 import torch
@@ -192,8 +195,11 @@ def fit_net(
     seed: int,
     optimizer_state: dict | None = None,
     observers: Sequence[Observer] = (),
+    is_trial: bool = False,
 ) -> tuple[SequenceNet, int]:
     """Train the module in place, and show how it goes.
+
+    An interrupt ends training with the best epoch so far; that of a trial, of which nothing is kept, it leaves.
 
     Returns
     -------
@@ -217,19 +223,46 @@ def fit_net(
     course = Course(patience, settings.n_warm_up, settings.tol, checkpoint)
     with ExitStack() as stack:
         if settings.verbose == 1:
-            observers = [*observers, stack.enter_context(closing(show_progress(settings.max_epochs)))]
+            observers = [*observers, stack.enter_context(closing(show_progress(settings.n_epochs)))]
         callbacks = [*make_callbacks(settings, has_valid=valid is not None), Tell(course, observers)]
         net = _make_net(module, criterion, train, valid, callbacks, settings, seed)
         check_monitored(net.callbacks_, valid is not None)
         if optimizer_state is not None:  # its moments, not its learning rate
             net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": optimizer_state})
-        net.partial_fit(train, epochs=course.epochs_left(settings.max_epochs))
+        net.partial_fit(train, epochs=course.epochs_left(settings.n_epochs))
         net.train_split = None  # which would keep the rows as long as the model is there
     if not all(bool(weights.isfinite().all()) for weights in module.parameters()):
         raise ValueError(f"Weights became infinite in epoch {len(net.history)}, the last. {DIVERGED}")
+    if is_trial and net.interrupted:
+        raise KeyboardInterrupt
     course.finish(net, net.interrupted)
     module.eval()
     return net, course.best_epoch
+
+
+def cross_validated_epochs(
+    module: RecurrentNet | ForecastNet,
+    criterion: Criterion,
+    data: SequenceDataset,
+    parts: Sequence[Tensor],
+    *,
+    settings: TrainingSettings,
+    seed: int,
+) -> int:
+    """After how many epochs of the schedule to end: the median of those best for each part, the others trained on.
+
+    All of them, if that is more than half: from then on losses fall with the learning rate.
+    """
+    settings = replace(settings, stop_early=False, callbacks=(), verbose=0, checkpoint=None)
+    best = []
+    for i, part in enumerate(parts):
+        others = torch.cat([*parts[:i], *parts[i + 1 :]])
+        trained = copy.deepcopy(module), criterion, data.take(others), data.take(part)
+        net, _ = fit_net(*trained, settings=settings, seed=seed, is_trial=True)
+        losses = net.history[:, "valid_loss"]
+        best.append(1 + losses.index(min(losses)))
+    n_epochs = median_low(best)
+    return settings.max_epochs if 2 * n_epochs > settings.max_epochs else n_epochs
 
 
 def _start_alike(

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
@@ -16,9 +17,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_rnn._anchors import last_values, less_anchor, where_anchored
+from sklearn_rnn._distributed import n_processes
 from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator, Samples, chosen_samples, rounded
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
+from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import check_units, is_scale_of_constant_target, robust_statistics, target_statistics
 from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
@@ -26,7 +29,7 @@ from sklearn_rnn._validation import channel_positions, check_weights, plain_data
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
 
-FEWEST_TO_STOP_EARLY = 300  # samples; of fewer none can be spared
+N_PARTS = 3  # of few samples, each left out once, to find how many epochs are best
 
 
 def _predicts_quantiles(estimator: Any) -> bool:
@@ -262,11 +265,16 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         super()._validate_params()
         check_quantiles(self.loss, self.quantiles, self.per_step)
 
-    def _fewest_to_stop_early(self) -> int:
-        return super()._fewest_to_stop_early() if self.per_step else FEWEST_TO_STOP_EARLY
-
     def _learns_few_by_heart(self) -> bool:
         return not self.per_step
+
+    def _parts_for_epochs(self, n_samples: int, seed: int) -> list[torch.Tensor]:
+        is_free = self.max_epochs == "auto" and self._learns_few_by_heart()
+        if not is_free or not N_PARTS <= n_samples < EARLY_STOPPING_SAMPLES or n_processes() > 1:
+            return []
+        in_order = self.validation_split == "tail"
+        rows = np.arange(n_samples) if in_order else np.random.RandomState(seed).permutation(n_samples)
+        return list(torch.from_numpy(rows).tensor_split(N_PARTS))
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:

@@ -98,12 +98,62 @@ def test_an_anchor_that_no_sample_has_is_refused(per_step):
 
 def test_few_samples_are_not_learned_by_heart():
     rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(400, 12)), rng.normal(size=400)  # nothing to learn
-    model = RNNRegressor(random_state=0, device="cpu").fit(X[:350], y[:350])
-    assert model.n_iter_ <= 30
-    assert "valid_loss" in model.history_
-    assert np.sqrt(np.mean((model.predict(X[350:]) - y[350:]) ** 2)) < 1.15 * y[350:].std()
-    assert "valid_loss" not in RNNRegressor(random_state=0, device="cpu", hidden_size=4).fit(X[:299], y[:299]).history_
+    X, y = rng.normal(size=(250, 12)), rng.normal(size=250)  # nothing to learn
+    model = RNNRegressor(random_state=0, device="cpu", hidden_size=16).fit(X[:200], y[:200])
+    assert model.n_iter_ == model.best_epoch_ == len(model.history_) <= 30
+    assert "valid_loss" not in model.history_
+    assert np.sqrt(np.mean((model.predict(X[200:]) - y[200:]) ** 2)) < 1.1 * y[200:].std()
+
+
+def henon_windows():
+    """Three values of a chaotic series without noise, and the next."""
+    values = np.full(203, 0.1)
+    for i in range(2, 203):
+        values[i] = 1 - 1.4 * values[i - 1] ** 2 + 0.3 * values[i - 2]
+    windows = np.lib.stride_tricks.sliding_window_view(values, 4)
+    return windows[:, :-1], windows[:, -1]
+
+
+def test_few_samples_without_noise_are_learned_as_long_as_they_teach():
+    X, y = henon_windows()
+    model = RNNRegressor(random_state=0, device="cpu", hidden_size=16).fit(X[:150], y[:150])
+    assert model.n_iter_ > 60
+    assert model.score(X[150:], y[150:]) > 0.99
+    assert model.set_params(warm_start=True).fit(X[:150], y[:150]).n_iter_ == len(model.history_) == model.best_epoch_
+    assert len(model.history_) - 30 in range(61, 201)  # 30 more, for now all samples are known
+
+
+def test_parts_that_tell_the_epochs_are_in_order_or_at_random():
+    t = np.linspace(-1, 1, 120)
+    X = np.repeat(t[:, None], 3, axis=1)
+    y = np.cos(9 * t)  # a third says nothing of the others
+    epochs = {}
+    for split in ("tail", "random"):
+        model = RNNRegressor(random_state=0, device="cpu", hidden_size=16, validation_split=split).fit(X, y)
+        epochs[split] = model.n_iter_
+    assert 2 * epochs["tail"] < epochs["random"]
+
+
+@pytest.mark.parametrize("how", ["max_epochs", "X_val", "early_stopping", "per_step", "1000 samples"])
+def test_epochs_are_not_cross_validated_where_something_else_says_them(how, monkeypatch):
+    def fail(*args, **kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr("sklearn_rnn._estimator.cross_validated_epochs", fail)
+    X = np.random.default_rng(0).normal(size=(1_000 if how == "1000 samples" else 40, 3))
+    y, options, validation = X[:, -1], {}, {}
+    if how == "max_epochs":
+        options = {"max_epochs": 2}
+    elif how == "X_val":
+        validation = {"X_val": X, "y_val": y}
+    elif how == "early_stopping":
+        options = {"early_stopping": True}
+    elif how == "per_step":
+        y, options = X, {"per_step": True}
+    model = RNNRegressor(hidden_size=2, random_state=0, device="cpu", n_iter_no_change=1, **options)
+    model.fit(X, y, **validation)
+    with pytest.raises(AssertionError):
+        RNNRegressor(hidden_size=2, device="cpu").fit(X[:40], X[:40, -1])
 
 
 @pytest.mark.parametrize("kind", ["nested lists", "tensors", "Series"])

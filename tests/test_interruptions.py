@@ -66,6 +66,33 @@ def test_an_interrupt_leaves_the_last_whole_epoch():
     assert model.n_iter_ == 9
 
 
+class InterruptedAdam(torch.optim.AdamW):
+    """Ctrl-C at the 20th update that any of them makes."""
+
+    n_updates = 0
+
+    def step(self, closure=None):
+        InterruptedAdam.n_updates += 1
+        if InterruptedAdam.n_updates == 20:
+            raise KeyboardInterrupt
+        return super().step(closure)
+
+
+def test_an_interrupt_while_epochs_are_cross_validated_leaves_nothing():
+    model = RNNRegressor(**{**TINY, "max_epochs": "auto", "optimizer": InterruptedAdam})
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    assert not hasattr(model, "n_features_in_")
+    assert len(model.fit(X, Y).history_) == model.n_iter_
+
+
+def test_cross_validation_of_epochs_is_none_of_the_callbacks_business(tmp_path):
+    spy, file = In(0, None), tmp_path / "training.ckpt"
+    model = RNNRegressor(**{**TINY, "max_epochs": "auto", "checkpoint": file}, callbacks=[spy]).fit(X, Y)
+    assert len(spy.weights) == model.n_iter_
+    assert not file.exists()
+
+
 def test_an_interrupt_leaves_the_best_epoch_where_there_is_validation():
     spy = In(6, KeyboardInterrupt())
     noise = np.random.default_rng(1).normal(size=len(X))
