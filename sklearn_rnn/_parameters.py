@@ -106,8 +106,8 @@ optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optim
         The longest training in passes over the data. "auto" takes as many as make 2,000 updates, from 10 to 200.
         A regressor that holds nothing out of fewer than 1,000 samples ends after as many of these as cross-validation
         finds best: three trainings on two thirds of the samples each (in order, or at random as `validation_split`
-        says). One that goes on with `warm_start`, or is trained by several processes, takes at most
-        30. With `per_step` neither is so.
+        says). One that goes on with `warm_start`, or is trained by several processes, takes at most 30. With `per_step`
+        neither is so.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out validation data, stop when its loss no longer improves, and return to the best epoch.
         "auto" does so from 1,000 samples on, or when `X_val` is given.
