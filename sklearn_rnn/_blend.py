@@ -1,257 +1,149 @@
-"""A ridge regression beside the forecaster's net, and how much of each the held-out rows ask for."""
+"""A ridge regression beside a regressor's net, and how much of each the samples that were left out ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_rnn._batches import PREDICTION_BATCH, Batches
+from sklearn_rnn._batches import PREDICTION_BATCH, Batches, SequenceDataset, evenly_spread
 from sklearn_rnn._device import torch_threads
-from sklearn_rnn._forecast_data import ForecastDataset, evenly_spread
-from sklearn_rnn.nets import ForecastNet
-from sklearn_rnn.nets.forecast import LinearForecast
+from sklearn_rnn._distributed import summed
+from sklearn_rnn._losses import Criterion
+from sklearn_rnn.nets import RecurrentNet
 
-# In units of the mean square of a window's normalised values; of equals the largest is chosen.
-PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.001, 1e-4, 1e-5)
-N_PARTS = 3  # of a cross-validation
-USUAL_SHARE = 1 / 3  # of the net, where nothing is held out to choose by
-AGE_EXPONENT = 1.5
-SAME_PLACE = 0.1  # part of the penalty of the steps at the place that is forecast
-FAR_FROM_MEDIAN = 0.1  # of the share of values below a forecast from a half
-FAR_BETTER = 0.1  # the net's squared error on training rows, as a part of the regression's, at which it is left alone
-LONGEST = 1_024  # steps of a window that the regression reads
-LARGEST = 50_000  # series that it is fitted to, windows times targets
+PENALTIES = torch.logspace(1, -10, 23, dtype=torch.float64)  # in units of the inputs' mean variance
+SHARES = torch.linspace(1, 0, 21, dtype=torch.float64)  # of the net; of equals the first is chosen
+LARGEST_INPUT = 512  # numbers of a sequence that the regression reads
+LARGEST = 50_000  # samples that it is fitted to
 
 
-class Weights(NamedTuple):
-    """Of the regressions for each step of the horizon."""
+class LeftOut(NamedTuple):
+    """Samples that a net did not learn from, and its raw outputs for them, (n_samples, n_outputs)."""
 
-    inputs: Tensor  # (n_inputs, horizon)
-    known: Tensor  # (horizon, n_known)
+    data: SequenceDataset
+    outputs: Tensor
 
-
-@dataclass
-class Moments:
-    """Means of products of what the regressions read and of what follows.
-
-    Parameters
-    ----------
-    windows : Tensor of shape (n_inputs, n_inputs)
-        Of normalised windows, and behind them what :meth:`ForecastNet.known_features` says of each window.
-    following : Tensor of shape (n_inputs, horizon)
-        Over the targets that are there.
-    squares : Tensor of shape (horizon,)
-        Of what follows alone.
-    known : Tensor of shape (horizon, n_known, n_known)
-        Of what is known of each step of the horizon.
-    crossed : Tensor of shape (horizon, n_inputs, n_known)
-    known_following : Tensor of shape (horizon, n_known)
-    n_steps : int
-        Of a window.
-    """
-
-    windows: Tensor
-    following: Tensor
-    squares: Tensor
-    known: Tensor
-    crossed: Tensor
-    known_following: Tensor
-    n_steps: int
-
-    def error(self, weights: Weights) -> float:
-        """The squared error, summed over the horizon."""
-        inputs, known = weights
-        of_inputs = (self.windows @ inputs - 2 * self.following) * inputs
-        by_known = (self.known @ known[:, :, None])[:, :, 0] - 2 * self.known_following
-        crossed = (self.crossed * inputs.T[:, :, None]).sum(dim=1)
-        return float(self.squares.sum() + of_inputs.sum() + ((by_known + 2 * crossed) * known).sum())
+    def batches(self) -> Iterator[tuple[Tensor, tuple[Any, ...], tuple[Tensor, Tensor | None]]]:
+        """Outputs, inputs, targets and weights."""
+        n_seen = 0
+        for inputs, wanted in Batches(self.data, PREDICTION_BATCH):
+            yield self.outputs[n_seen : n_seen + len(wanted[0])], inputs, wanted
+            n_seen += len(wanted[0])
 
 
 @torch.no_grad()
-def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset | None) -> None:
-    """Give the net, segment by segment of the horizon, the share of its forecast that fits the held-out rows best.
+def held_out_samples(net: RecurrentNet, data: SequenceDataset) -> LeftOut:
+    """At most `LARGEST` of them, with the outputs of the net."""
+    data = data.take(torch.from_numpy(evenly_spread(len(data), LARGEST)))
+    none = torch.empty(0, net.n_outputs, device=data.device)  # of one process there may be no samples
+    return LeftOut(data, torch.cat([none, *(net(*inputs) for inputs, _ in Batches(data, PREDICTION_BATCH))]))
 
-    The rest is the forecast of a ridge regression on the target's own window and on what is known in advance, now and
-    then: few weights, which do not overfit where the horizon is long, or the rows are few, and the net does. Each step
-    of the horizon has its own regression, see :func:`solve`. The shares are those of least squares between 0
-    and 1 (Breiman 1996, Stacked regressions). Where no rows are held out the net has a third: fixed shares are hard to
-    beat by any that few rows tell (Timmermann 2006).
 
-    With quantiles they are those of the least absolute error, for a regression forecasts a mean, from which the median
-    of skewed targets is far. Without rows held out the net is left alone where that is so, and where the rows of
-    training say that the regression is no match for it, see :func:`is_a_match`.
+def n_steps_to_read(net: RecurrentNet, longest: int) -> int:
+    """How many of the newest steps the regression reads; 0 where one has too many numbers, or none."""
+    return min(longest, LARGEST_INPUT // net.encoder.n_numbers) if net.encoder.n_numbers else 0
+
+
+@torch.no_grad()
+def blend(
+    net: RecurrentNet,
+    criterion: Criterion,
+    train: SequenceDataset,
+    left_out: Sequence[LeftOut],
+    *,
+    n_steps: int,
+    of_train: bool,
+) -> NDArray[np.float64]:
+    """Give each output of the net the share in its mixture with a ridge regression that fits what was left out best.
+
+    The regression reads the newest `n_steps` of each sequence. It has few weights, which do not overfit where the net
+    does, and finds at once what is linear. Penalty and share are those of the smallest loss over the parts left out
+    (Breiman 1996, Stacked regressions); in each, the regression is one without it.
+
+    Parameters
+    ----------
+    of_train : bool
+        Whether the parts left out are parts of `train`, each with a net that was trained on the others.
+
+    Returns
+    -------
+    ndarray of shape (n_outputs,)
+        The shares.
     """
-    moments = _moments(net, train)
-    if held_out is None:
-        weights = solve(moments, cross_validated_penalty(net, train), net.segment_size)
-    else:
-        weights = ridge_weights(moments, _moments(net, held_out), net.segment_size)
-    ridge = as_forecast(net, weights, moments.n_steps)
-    if held_out is not None:
-        best_share = share_of_median if net.n_quantiles else share_of_net
-        net.blend(ridge, best_share(net, ridge, held_out))
-    elif is_a_match(net, ridge, train):
-        net.blend(ridge, torch.full_like(net.share, USUAL_SHARE))
+    whole = products(net, train.take(torch.from_numpy(evenly_spread(len(train), LARGEST))), n_steps)
+    parts = [products(net, part.data, n_steps) for part in left_out]
+    fits = [solve(whole - part if of_train else whole, net.n_outputs) for part in parts]
+    errors = sum(squared_error(part, fit) for part, fit in zip(parts, fits, strict=True))
+    best = torch.as_tensor(errors).argmin(dim=0)  # (n_outputs,)
+    without = [with_penalty(fit, best) for fit in fits]
+    share = best_share(net, criterion, left_out, without, n_steps)
+    if (share < 1).any():
+        bias, weight = with_penalty(solve(whole, net.n_outputs), best).split([1, len(whole) - 1 - net.n_outputs])
+        net.blend(weight.T, bias[0], share)
+    return share.numpy()
 
 
-def as_forecast(net: ForecastNet, weights: Weights, n_steps: int) -> LinearForecast:
-    """The regressions, which read so many steps of a window, in the net's own form."""
-    of_window, others = weights.inputs.T.split([n_steps, len(weights.inputs) - n_steps], dim=1)
-    windows = net.direct_weight(of_window).to(net.output_scale)
-    return LinearForecast(windows, torch.cat([others, weights.known], dim=1).to(net.output_scale))
-
-
-def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
-    n_steps, n_known = min(net.n_steps, LONGEST), net.known_encoder.output_size
-    n_inputs = n_steps + net.known_weight.shape[1] - n_known
-
-    def zeros(*shape: int) -> Tensor:
-        return torch.zeros(shape, dtype=torch.float64)
-
-    windows, following = zeros(n_inputs, n_inputs), zeros(n_inputs, net.horizon)
-    of_known, known_following = zeros(net.horizon, n_known, n_known), zeros(net.horizon, n_known)
-    crossed = zeros(net.horizon, n_inputs, n_known)
-    squares, counts = zeros(2, net.horizon)
-    n_series = 0  # with anything to follow
-    chosen = torch.from_numpy(evenly_spread(len(data), max(LARGEST // net.n_targets, 1)))
-    for (values, lengths, known), (targets, _) in Batches(data.take(chosen), PREDICTION_BATCH):
-        of_target, outputs = net.normalised_pairs(values, lengths, targets)
-        of_window, steps = net.known_features(values, lengths, net.known_encoder(known))
-        some = ~outputs.isnan().all(dim=1)
-        inputs = torch.cat([of_target[:, -n_steps:], of_window.repeat_interleave(net.n_targets, dim=0)], dim=1)[some]
-        outputs, steps = outputs[some], steps.repeat_interleave(net.n_targets, dim=0)[some]
-        present, outputs = ~outputs.isnan(), outputs.nan_to_num(nan=0.0)
-        n_series += len(inputs)
-        windows += (inputs.T @ inputs).cpu()
-        following += (inputs.T @ outputs).cpu()
-        squares += outputs.double().square().sum(dim=0).cpu()
-        counts += present.sum(dim=0).cpu()
-        of_known += torch.einsum("nhk,nhl->hkl", steps, steps).cpu()
-        crossed += torch.einsum("ni,nhk->hik", inputs, steps).cpu()
-        known_following += torch.einsum("nhk,nh->hk", steps, outputs).cpu()
-    counts, n_series = counts.clamp(min=1), max(n_series, 1)
-    return Moments(
-        windows / n_series,
-        following / counts,
-        squares / counts,
-        known=of_known / n_series,
-        crossed=crossed / n_series,
-        known_following=known_following / counts[:, None],
-        n_steps=n_steps,
-    )
-
-
-def ridge_weights(train: Moments, held_out: Moments, segment_size: int) -> Weights:
-    """Weights of the regressions with the penalty that the held-out windows ask for."""
-    return min((solve(train, penalty, segment_size) for penalty in PENALTIES), key=held_out.error)
-
-
-def cross_validated_penalty(net: ForecastNet, data: ForecastDataset) -> float:
-    """The one that is best for each part of the windows, in their order, where the others are fitted."""
-    parts = torch.arange(len(data)).tensor_split(min(N_PARTS, len(data)))
-    errors = torch.zeros(len(PENALTIES), dtype=torch.float64)
-    for i, part in enumerate(parts if len(parts) > 1 else ()):
-        others = _moments(net, data.take(torch.cat(parts[:i] + parts[i + 1 :])))
-        left_out = _moments(net, data.take(part))
-        fits = (solve(others, penalty, net.segment_size) for penalty in PENALTIES)
-        errors += len(part) * torch.tensor([left_out.error(weights) for weights in fits], dtype=torch.float64)
-    return PENALTIES[int(errors.argmin())]
+def products(net: RecurrentNet, data: SequenceDataset, n_steps: int) -> Tensor:
+    """Sums over the samples of products of 1, what the regression reads, and the targets less the anchor."""
+    size = 1 + n_steps * net.encoder.n_numbers + net.n_outputs
+    total = torch.zeros(size, size, dtype=torch.float64)
+    for inputs, (targets, weights) in Batches(data, PREDICTION_BATCH):
+        rows = net.linear_inputs(*inputs, n_steps=n_steps)
+        wanted = targets if net.anchor is None else targets - net.anchor_offset(*inputs)
+        rows = torch.cat([torch.ones_like(rows[:, :1]), rows, wanted], dim=1).cpu().double()
+        total += rows.T @ (rows if weights is None else weights.cpu()[:, None] * rows)
+    return torch.as_tensor(summed(total))
 
 
 @torch_threads(1)  # the threads of a decomposition would change bits
-def solve(moments: Moments, penalty: float, segment_size: int) -> Weights:
-    """Weights of the ridge regressions, the window's mean given back to its steps.
+def solve(total: Tensor, n_outputs: int) -> Tensor:
+    """Ridge regressions by products: biases and weights for each of PENALTIES, (n_penalties, 1 + n_inputs, n_outputs).
 
-    The older a step, the more its weight is penalised, and the less where it has the place in its segment that the
-    forecast step has: as in the prior of Litterman (1986). What is known of each step alone is eliminated last.
+    The bias is not penalised.
     """
-    n_inputs, horizon = moments.following.shape
-    n_steps, n_known = moments.n_steps, moments.known.shape[2]
-    mean = torch.zeros(n_inputs, 1, dtype=torch.float64)
-    mean[:n_steps] = 1 / n_steps
-    with_mean = torch.cat([torch.eye(n_inputs, dtype=torch.float64), mean], dim=1)
-    windows, following = with_mean.T @ moments.windows @ with_mean, with_mean.T @ moments.following
-    crossed = with_mean.T @ moments.crossed  # (horizon, n_inputs + 1, n_known)
-    penalty *= max(windows.diagonal().mean().item(), 1e-6)
-    before_end = torch.arange(n_steps, 0, -1, dtype=torch.float64)  # 1 for the newest
-    inputs = torch.zeros(n_inputs + 1, horizon, dtype=torch.float64)
-    known = torch.zeros(horizon, n_known, dtype=torch.float64)
-    for place in range(min(segment_size, horizon)):
-        steps = slice(place, None, segment_size)
-        penalties = torch.full((n_inputs + 1,), penalty, dtype=torch.float64)
-        penalties[:n_steps] *= (0.5 + before_end / segment_size) ** AGE_EXPONENT
-        penalties[:n_steps][(before_end + place) % segment_size == 0] *= SAME_PLACE
-        of_steps = crossed[steps]  # (n_steps at the place, n_inputs + 1, n_known)
-        right = torch.cat([following[:, steps].T[:, :, None], of_steps], dim=2)
-        solved = torch.linalg.solve(windows + penalties.diag(), right)
-        alone, by_known = solved[:, :, 0], solved[:, :, 1:]
-        left = moments.known[steps] + penalty * torch.eye(n_known, dtype=torch.float64) - of_steps.mT @ by_known
-        right = moments.known_following[steps] - (of_steps * alone[:, :, None]).sum(dim=1)
-        known[steps] = torch.linalg.solve(left, right)
-        inputs[:, steps] = (alone - (by_known @ known[steps][:, :, None])[:, :, 0]).T
-    return Weights(with_mean @ inputs, known)
+    total = total / total[0, 0]
+    mean = total[0, 1:]
+    covariance = total[1:, 1:] - mean[:, None] * mean
+    of_inputs, with_targets = covariance[:-n_outputs, :-n_outputs], covariance[:-n_outputs, -n_outputs:]
+    variances, directions = torch.linalg.eigh(of_inputs)
+    penalties = PENALTIES * variances.mean().clamp(min=1e-12)
+    shrunk = (directions.T @ with_targets) / (variances.clamp(min=0) + penalties[:, None])[:, :, None]
+    weights = directions @ shrunk  # (n_penalties, n_inputs, n_outputs)
+    bias = mean[-n_outputs:] - mean[:-n_outputs] @ weights
+    return torch.cat([bias[:, None], weights], dim=1)
 
 
-def share_of_net(net: ForecastNet, ridge: LinearForecast, held_out: ForecastDataset) -> Tensor:
-    """The net's share (horizon,) in the mixture of both forecasts that has the smallest squared error."""
-    sums = torch.zeros(2, net.n_decoded * net.decoded_size, dtype=torch.float64)
-    for towards_net, wanted in _directions(net, ridge, held_out):
-        products = towards_net * torch.stack([wanted, towards_net]).masked_fill(wanted.isnan(), 0.0)
-        sums[:, : net.horizon] += products.unflatten(2, (net.horizon, net.n_targets)).sum(dim=(1, 3)).cpu()
-    product, square = sums.unflatten(1, (net.n_decoded, net.decoded_size)).sum(dim=2)
-    share = (product / square).nan_to_num(nan=1.0).clamp(0, 1)
-    return share.repeat_interleave(net.decoded_size)[: net.horizon]
+def squared_error(total: Tensor, weights: Tensor) -> Tensor:
+    """Summed over the samples that the products are of, (n_penalties, n_outputs)."""
+    n_penalties, n_inputs, n_outputs = weights.shape
+    minus_target = -torch.eye(n_outputs, dtype=weights.dtype).expand(n_penalties, -1, -1)
+    residual = torch.cat([weights, minus_target], dim=1)
+    return ((total @ residual) * residual).sum(dim=1)
 
 
-def share_of_median(net: ForecastNet, ridge: LinearForecast, held_out: ForecastDataset) -> Tensor:
-    """The net's share (horizon,), in twentieths, in the mixture that has the smallest absolute error."""
-    shares = torch.linspace(0, 1, 21, dtype=ridge.windows.dtype, device=ridge.windows.device)
-    errors = torch.zeros(len(shares), net.n_decoded * net.decoded_size, dtype=torch.float64)
-    for towards_net, wanted in _directions(net, ridge, held_out):
-        for i, share in enumerate(shares):
-            error = (wanted - share * towards_net).abs().nan_to_num(nan=0.0)
-            errors[i, : net.horizon] += error.unflatten(1, (net.horizon, net.n_targets)).sum(dim=(0, 2)).cpu()
-    of_segments = errors.unflatten(1, (net.n_decoded, net.decoded_size)).sum(dim=2)
-    best = shares.cpu()[of_segments.flip(0).argmin(dim=0).neg() - 1]  # the largest of equals
-    return best.repeat_interleave(net.decoded_size)[: net.horizon]
+def with_penalty(weights: Tensor, best: Tensor) -> Tensor:
+    """Of each output those with its best penalty, (1 + n_inputs, n_outputs)."""
+    return weights[best, :, torch.arange(len(best))].T
 
 
-def is_a_match(net: ForecastNet, ridge: LinearForecast, train: ForecastDataset) -> bool:
-    """Whether the regression may have most of the forecast, by the rows that both were fitted to.
-
-    It may not where covariates tell the net what a regression on its own past cannot know, or it is far from a median
-    that is asked for.
-    """
-    errors = torch.zeros(2, dtype=torch.float64)  # of the net and of the regression
-    for towards_net, wanted in _directions(net, ridge, train):
-        errors += torch.stack([(wanted - towards_net).square().nansum(), wanted.square().nansum()]).cpu()
-    if errors[0] < FAR_BETTER * errors[1]:
-        return False
-    return not net.n_quantiles or abs(share_below(net, ridge, train) - 0.5) <= FAR_FROM_MEDIAN
-
-
-def share_below(net: ForecastNet, ridge: LinearForecast, data: ForecastDataset) -> float:
-    """Which share of the values to come lies below the ridge regression's forecast."""
-    n_below = n_known = 0
-    for inputs, (targets, _) in Batches(data, PREDICTION_BATCH):
-        wanted = _from_linear(net, ridge, inputs, targets)[1]
-        n_below += int((wanted < 0).sum())
-        n_known += int((~wanted.isnan()).sum())
-    return n_below / n_known if n_known else 0.5
-
-
-def _directions(net: ForecastNet, ridge: LinearForecast, data: ForecastDataset) -> Iterator[tuple[Tensor, Tensor]]:
-    """From the ridge regression's forecasts to those of the net and to what came, (batch, horizon * n_targets)."""
-    for inputs, (targets, _) in Batches(data, PREDICTION_BATCH):
-        linear, wanted = _from_linear(net, ridge, inputs, targets)
-        yield net.point_forecast(*inputs) - linear, wanted
-
-
-def _from_linear(net: ForecastNet, ridge: LinearForecast, inputs: tuple, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The ridge regression's forecasts, and the way from them to what came, (batch, horizon * n_targets)."""
-    linear = net.linear_forecast(ridge, *inputs)
-    return linear, net.usual_targets(inputs[0], inputs[1], targets) - linear
+def best_share(
+    net: RecurrentNet, criterion: Criterion, left_out: Sequence[LeftOut], weights: Sequence[Tensor], n_steps: int
+) -> Tensor:
+    """The net's share for each output, in twentieths, in the mixture that has the smallest loss."""
+    losses = torch.zeros(len(SHARES), net.n_outputs, dtype=torch.float64)
+    for part, of_part in zip(left_out, weights, strict=True):
+        bias, slopes = of_part.to(part.outputs).split([1, len(of_part) - 1])
+        shares = SHARES.to(part.outputs)[:, None, None]
+        for of_net, inputs, (targets, sample_weights) in part.batches():
+            linear = net.linear_inputs(*inputs, n_steps=n_steps) @ slopes + bias
+            if net.anchor is not None:
+                linear = linear + net.anchor_offset(*inputs)
+            mixtures = linear + shares * (of_net - linear)  # (n_shares, batch, n_outputs)
+            each = criterion(mixtures, targets.expand_as(mixtures))
+            losses += (each if sample_weights is None else each * sample_weights[:, None]).sum(dim=1).cpu()
+    return SHARES[torch.as_tensor(summed(losses)).argmin(dim=0)]

@@ -17,6 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sklearn_rnn._batches import SequenceDataset
+from sklearn_rnn._blend import LeftOut
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._device import computing, device_for_fit, torch_threads
 from sklearn_rnn._distributed import check_alike, gathered, rank, summed
@@ -148,9 +149,11 @@ class RecurrentEstimator(SequenceReader):
             valid = None if held_out is None else self._make_dataset(module, *held_out, device, beside=data)
             self._remember_length(train[0], resume)
             with computing(self.n_threads, module.recurrent, device):
+                left_out = []
                 if parts:
-                    best = cross_validated_epochs(module, criterion, data, parts, settings=settings, seed=seed)
+                    best, outputs = cross_validated_epochs(module, criterion, data, parts, settings=settings, seed=seed)
                     settings = replace(settings, n_epochs=best)
+                    left_out = [LeftOut(data.take(part), of_part) for part, of_part in zip(parts, outputs, strict=True)]
                 if task is not None:
                     task.begin(settings.n_epochs, partial(self._fitted_so_far, device=device, resume=resume))
                 net, best_epoch = fit_net(
@@ -163,6 +166,8 @@ class RecurrentEstimator(SequenceReader):
                     optimizer_state=optimizer_state,
                     observers=[] if task is None else [task],
                 )
+                if not resume:
+                    self._mix(module, criterion, data, valid, left_out)
         self._store_training(net, best_epoch, device, resume)
 
     def _read_samples(
@@ -298,6 +303,16 @@ class RecurrentEstimator(SequenceReader):
     @abstractmethod
     def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
         """Rows to train on and rows held out."""
+
+    def _mix(
+        self,
+        module: RecurrentNet,
+        criterion: Criterion,
+        train: SequenceDataset,
+        held_out: SequenceDataset | None,
+        parts: list[LeftOut],
+    ) -> None:
+        """Mix another model's outputs with the new net's, in the proportion that the samples left out ask for."""
 
     def _parts_for_epochs(self, n_samples: int, seed: int) -> list[torch.Tensor]:
         """The parts of the samples that are to tell how many epochs are best; none where they are not asked."""

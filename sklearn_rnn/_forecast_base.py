@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._blend import blend
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import calibrate, recency
 from sklearn_rnn._device import computing, device_for_fit, torch_threads
 from sklearn_rnn._distributed import n_processes
 from sklearn_rnn._errors import reading, warn
+from sklearn_rnn._forecast_blend import blend
 from sklearn_rnn._forecast_data import (
     ForecastDataset,
     naive_forecast,

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_rnn._batches import SequenceDataset
+from sklearn_rnn._batches import SequenceDataset, evenly_spread
 from sklearn_rnn.sequences import Sequences
 
 LARGEST_EPOCH = 2**16  # windows: more of them are drawn anew each epoch
@@ -101,11 +101,6 @@ def with_a_target(windows: Sequences, horizon: int, n_targets: int, *, inside: b
 def thinned(windows: Sequences, largest: int) -> Sequences:
     """At most `largest` windows, evenly spread."""
     return windows if len(windows) <= largest else windows[evenly_spread(len(windows), largest)]
-
-
-def evenly_spread(n: int, largest: int) -> NDArray[np.int64]:
-    """At most `largest` of the positions 0 to n - 1."""
-    return np.linspace(0, n - 1, min(n, largest)).astype(np.int64)
 
 
 def values_after(windows: Sequences, horizon: int, n_targets: int) -> NDArray:

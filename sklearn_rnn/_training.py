@@ -248,21 +248,33 @@ def cross_validated_epochs(
     *,
     settings: TrainingSettings,
     seed: int,
-) -> int:
+) -> tuple[int, list[Tensor]]:
     """After how many epochs of the schedule to end: the median of those best for each part, the others trained on.
 
     All of them, if that is more than half: from then on losses fall with the learning rate.
+
+    Returns
+    -------
+    n_epochs : int
+    outputs : list of Tensor of shape (n_samples_of_part, ...)
+        Raw, of each part after as many epochs on the others.
     """
     settings = replace(settings, stop_early=False, callbacks=(), verbose=0, checkpoint=None)
-    best = []
+    best, outputs = [], []
     for i, part in enumerate(parts):
         others = torch.cat([*parts[:i], *parts[i + 1 :]])
-        trained = copy.deepcopy(module), criterion, data.take(others), data.take(part)
-        net, _ = fit_net(*trained, settings=settings, seed=seed, is_trial=True)
+        trial = copy.deepcopy(module)
+        seen: list[Tensor] = []  # what it gives for the part, batch after batch
+        trial.register_forward_hook(lambda net, _, raw, seen=seen: None if net.training else seen.append(raw))
+        taken = data.take(others), data.take(part)
+        net, _ = fit_net(trial, criterion, *taken, settings=settings, seed=seed, is_trial=True)
+        n_epochs = len(net.history)
+        outputs.append(torch.cat(seen)[-n_epochs * len(part) :].unflatten(0, (n_epochs, len(part))))
         losses = net.history[:, "valid_loss"]
         best.append(1 + losses.index(min(losses)))
     n_epochs = median_low(best)
-    return settings.max_epochs if 2 * n_epochs > settings.max_epochs else n_epochs
+    n_epochs = settings.max_epochs if 2 * n_epochs > settings.max_epochs else n_epochs
+    return n_epochs, [of_part[n_epochs - 1] for of_part in outputs]
 
 
 def _start_alike(

@@ -17,6 +17,8 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_rnn._anchors import last_values, less_anchor, where_anchored
+from sklearn_rnn._batches import SequenceDataset
+from sklearn_rnn._blend import LeftOut, blend, held_out_samples, n_steps_to_read
 from sklearn_rnn._distributed import n_processes
 from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator, Samples, chosen_samples, rounded
@@ -30,6 +32,7 @@ from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
 
 N_PARTS = 3  # of few samples, each left out once, to find how many epochs are best
+BLENDED = ("squared_error", "absolute_error", "huber")  # losses that a regression's mean is near the best of
 
 
 def _predicts_quantiles(estimator: Any) -> bool:
@@ -64,6 +67,11 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         the target's own history as a channel this makes a forecast at least as good as persistence easy to learn. A
         missing value counts as the one before it. Before the first one stands the channel's mean, and what has none
         takes no part in training.
+    blend : bool, default=True
+        Whether to mix the net's predictions with those of a ridge regression on the numeric channels of the last steps,
+        as many as make 512 numbers. It is in the proportion that fits the samples left out best: those that are held
+        out, or, with fewer than 1,000, each of the parts that tell the number of epochs (see `max_epochs`). Where none
+        are, and with `per_step`, "poisson" and "quantile", the net is alone.
     {training}
     validation_split : {"tail", "random"}, default="tail"
         Which samples are held out: the last ones, as befits a time series, or any.
@@ -72,6 +80,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     Attributes
     ----------
     {attributes}
+    net_share_ : ndarray of shape (n_outputs,)
+        The net's share in each prediction, see `blend`.
 
     See Also
     --------
@@ -81,7 +91,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     References
     ----------
     Hochreiter and Schmidhuber (1997), Long short-term memory. Cho et al. (2014), Learning phrase representations using
-    RNN encoder-decoder (GRU). Elman (1990), Finding structure in time (plain RNN).
+    RNN encoder-decoder (GRU). Elman (1990), Finding structure in time (plain RNN). Breiman (1996), Stacked regressions.
 
     Examples
     --------
@@ -99,10 +109,11 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         "loss": [StrOptions({*REGRESSION_LOSSES, "quantile"})],
         "quantiles": ["array-like", None],
         "anchor": [Integral, str, None],
+        "blend": ["boolean"],
         "validation_split": [StrOptions({"tail", "random"})],
     }
 
-    _of_the_net = (*RecurrentEstimator._of_the_net, "loss", "quantiles", "anchor")
+    _of_the_net = (*RecurrentEstimator._of_the_net, "loss", "quantiles", "anchor", "blend")
 
     def __init__(
         self,
@@ -122,6 +133,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         loss: str = "squared_error",
         quantiles: Sequence[float] | None = None,
         anchor: int | str | None = None,
+        blend: bool = True,
         optimizer: Any = "adamw",
         learning_rate: float = 0.005,
         schedule: str = "one_cycle",
@@ -162,6 +174,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         self.loss = loss
         self.quantiles = quantiles
         self.anchor = anchor
+        self.blend = blend
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = schedule
@@ -275,6 +288,23 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         in_order = self.validation_split == "tail"
         rows = np.arange(n_samples) if in_order else np.random.RandomState(seed).permutation(n_samples)
         return list(torch.from_numpy(rows).tensor_split(N_PARTS))
+
+    def _mix(
+        self,
+        module: RecurrentNet,
+        criterion: Criterion,
+        train: SequenceDataset,
+        held_out: SequenceDataset | None,
+        parts: list[LeftOut],
+    ) -> None:
+        self.net_share_ = np.ones(self._n_outputs)
+        n_steps = n_steps_to_read(module, self.n_steps_in_)
+        if not (self.blend and n_steps and self.loss in BLENDED) or self.per_step:
+            return
+        left_out = parts if held_out is None else [held_out_samples(module, held_out)]
+        if left_out:
+            of_train = held_out is None
+            self.net_share_ = blend(module, criterion, train, left_out, n_steps=n_steps, of_train=of_train)
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:

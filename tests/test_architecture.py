@@ -48,6 +48,7 @@ FLOORS = {
     "_forecast_data": 1,
     "_forecast_tables": 1,
     "_blend": 1,
+    "_forecast_blend": 1,
     "_conformal": 1,
     "_panel": 1,
     "_validation": 1,

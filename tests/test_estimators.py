@@ -119,6 +119,17 @@ def test_predictions_have_the_same_bits_alone_and_in_any_batch(series):
         np.testing.assert_array_equal(model.predict(X[rows]), together[rows])
 
 
+@pytest.mark.parametrize("n_outputs", [2, 3, 5])
+@pytest.mark.parametrize("hidden_size", [64, 200])
+@pytest.mark.parametrize("fused", [True, False])
+def test_products_of_few_rows_are_rounded_as_those_of_many(fused, hidden_size, n_outputs):
+    X = np.random.default_rng(0).normal(size=(300, 8))
+    model = RNNRegressor(hidden_size=hidden_size, fused=fused, max_epochs=1, random_state=0, early_stopping=True)
+    together = model.fit(X, X[:, -n_outputs:]).predict(X)
+    for rows in ([0], list(range(8)), list(range(3, 20)), list(range(290))):
+        np.testing.assert_array_equal(model.predict(X[rows]), together[rows])
+
+
 # Weights, classes -----------------------------------------------------------------------------------------------------
 
 
@@ -303,7 +314,7 @@ def test_skorchs_checkpoint_keeps_the_best_epochs(series, monitor, tmp_path):
     X, y = series
     checkpoint = Checkpoint(monitor=monitor, dirname=tmp_path, f_optimizer=None, f_criterion=None, f_history=None)
     options = {**TINY, "max_epochs": 12, "learning_rate": 0.3, "schedule": "constant", "n_iter_no_change": 12, "tol": 0}
-    model = RNNRegressor(**options, callbacks=[checkpoint], early_stopping=True).fit(X, y)
+    model = RNNRegressor(**options, callbacks=[checkpoint], early_stopping=True, blend=False).fit(X, y)
     losses = model.history_[monitor.removesuffix("_best")]
     saved = model.history_["event_cp"]
     assert saved.tolist() == (losses < losses.cummin().shift(fill_value=np.inf)).tolist()

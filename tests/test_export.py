@@ -164,6 +164,23 @@ def test_codes_get_their_vectors_and_unseen_ones_none(dtype):
         assert_close(run(session, X)["prediction"], model.predict(X), TOLERANCE[dtype], 30)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"segment_size": 2, "pooling": "mean"}, {"anchor": 0}])
+def test_a_regression_beside_the_net_is_exported(options, dtype):
+    def mixed(X):
+        return [np.column_stack([x, np.floor(np.abs(x[:, :1]) * 10) % 3]) for x in with_gaps(X)]
+
+    options = {**TINY, **options, "early_stopping": True, "validation_fraction": 0.5, "dtype": dtype}
+    model = RNNRegressor(**options, categorical_features=[2]).fit(mixed(TRAINING), targets(TRAINING))
+    assert model.net_share_[0] < 1
+    session = open_session(to_onnx(model))
+    for X in map(mixed, OTHERS):
+        X[0][-1, 0] = 1e6
+        outputs = [run(session, X, padding)["prediction"] for padding in (np.nan, -3.0)]
+        assert_close(outputs[0], model.predict(X), TOLERANCE[dtype], max(30, np.abs(model.predict(X)).max()))
+        np.testing.assert_array_equal(*outputs)
+
+
 def test_a_category_that_was_empty_in_training_says_nothing():
     def empty(X):
         return [np.column_stack([x[:, 0], np.full(len(x), np.nan)]) for x in X]

@@ -96,7 +96,7 @@ def test_cross_validation_of_epochs_is_none_of_the_callbacks_business(tmp_path):
 def test_an_interrupt_leaves_the_best_epoch_where_there_is_validation():
     spy = In(6, KeyboardInterrupt())
     noise = np.random.default_rng(1).normal(size=len(X))
-    options = {**TINY, "learning_rate": 3.0, "early_stopping": True, "callbacks": [spy]}
+    options = {**TINY, "learning_rate": 3.0, "early_stopping": True, "blend": False, "callbacks": [spy]}
     with pytest.warns(UserWarning, match="interrupted in epoch 6"):
         model = RNNRegressor(**options).fit(X, noise)
     losses = model.history_["valid_loss"]

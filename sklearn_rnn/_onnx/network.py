@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_rnn._onnx.graph import GraphBuilder
-from sklearn_rnn._onnx.inputs import encode, fold_segments
+from sklearn_rnn._onnx.inputs import encode, encode_numbers, fold_segments
 from sklearn_rnn._onnx.parts import as_array, linear, slice_axis, valid_steps
 from sklearn_rnn._onnx.recurrent import run_layers
 from sklearn_rnn.nets import RecurrentNet
+from sklearn_rnn.nets.network import FARTHEST
 from sklearn_rnn.nets.pooling import Pooling
 
 
@@ -24,12 +25,22 @@ def recurrent_net(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str
         features = op.Reshape(op.Transpose(states, perm=[2, 0, 1, 3]), [0, 0, -1])  # (batch, steps, output_size)
         features = features if net.per_step else pool(op, net.pool, features, input_lengths)
     raw = linear(op, net.head, features)
+    if net.linear_steps:
+        raw = op.Add(raw, go_straight(op, net, values, lengths))
     if net.n_quantiles:
         raw = spread_quantiles(op, op.Reshape(raw, [-1, net.n_outputs, net.n_quantiles]))
     if net.anchor is not None:
         raw = add_anchor(op, net, raw, values, lengths)
     raw = op.cast(raw, np.float64)
     return unscale(op, net, op.Exp(raw) if net.log_link else raw)
+
+
+def go_straight(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str) -> str:
+    """What the linear regression says of the newest steps, (batch, n_outputs)."""
+    within = op.Min(op.Max(encode_numbers(op, net.encoder, values), op.number(-FARTHEST)), op.number(FARTHEST))
+    windows, n_windows = fold_segments(op, within, lengths, net.linear_steps)
+    newest = op.GatherND(windows, op.Unsqueeze(op.Sub(n_windows, 1), [1]), batch_dims=1)
+    return op.Add(op.MatMul(newest, as_array(net.linear_weight).T), as_array(net.linear_bias))
 
 
 def unscale(op: GraphBuilder, net: RecurrentNet, raw: str) -> str:

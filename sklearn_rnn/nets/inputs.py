@@ -30,8 +30,8 @@ class InputEncoder(nn.Module):
 
     Attributes
     ----------
-    output_size : int
-        Features of an encoded step.
+    n_numbers, output_size : int
+        Features of an encoded step, without and with the vectors of its categories.
     """
 
     mean: Tensor
@@ -59,21 +59,26 @@ class InputEncoder(nn.Module):
         embeddings = [CategoryEmbedding(categories[i], embedding_size, dtype) for i in self.categorical]
         self.embeddings = nn.ModuleList(embeddings)
         sizes = [embedding.output_size for embedding in embeddings]
-        self.output_size = len(self.numeric) + len(self.missing) + sum(sizes)
+        self.n_numbers = len(self.numeric) + len(self.missing)
+        self.output_size = self.n_numbers + sum(sizes)
 
     def forward(self, values: Tensor) -> Tensor:
         """(batch, steps, n_channels) to (batch, steps, output_size)."""
-        if not self.categorical and not self.missing:
-            return self._standardised(values)
-        parts = [self._standardised(_chosen(values, self.numeric))]
-        if self.missing:
-            parts.append(_chosen(values, self.missing).isnan().to(values.dtype))
-        parts += [embedding(values[:, :, i]) for i, embedding in zip(self.categorical, self.embeddings, strict=True)]
-        return torch.cat(parts, dim=2)
+        numbers = self.numbers(values)
+        if self.training and self.noise:
+            numbers[:, :, : len(self.numeric)] += self.noise * torch.randn_like(numbers[:, :, : len(self.numeric)])
+        if not self.categorical:
+            return numbers
+        vectors = [embedding(values[:, :, i]) for i, embedding in zip(self.categorical, self.embeddings, strict=True)]
+        return torch.cat([numbers, *vectors], dim=2)
 
-    def _standardised(self, values: Tensor) -> Tensor:
-        numbers = torch.nan_to_num((values - self.mean) / self.scale, nan=0.0, posinf=None, neginf=None)
-        return numbers + self.noise * torch.randn_like(numbers) if self.training and self.noise else numbers
+    def numbers(self, values: Tensor) -> Tensor:
+        """The standardised numeric channels, and which of their values are missing, (batch, steps, n_numbers)."""
+        numeric = _chosen(values, self.numeric) if self.categorical else values
+        standardised = torch.nan_to_num((numeric - self.mean) / self.scale, nan=0.0, posinf=None, neginf=None)
+        if not self.missing:
+            return standardised
+        return torch.cat([standardised, _chosen(values, self.missing).isnan().to(values.dtype)], dim=2)
 
 
 def _chosen(values: Tensor, channels: Sequence[int]) -> Tensor:

@@ -12,13 +12,16 @@ from sklearn_rnn.nets.inputs import InputEncoder, fold_segments
 from sklearn_rnn.nets.pooling import Pooling, last_step
 from sklearn_rnn.nets.recurrent import RecurrentLayers
 
+FARTHEST = 10.0  # deviations from the mean that a linear regression sees
+
 
 class RecurrentNet(nn.Module):
     """Standardise, embed, fold segments, recur, pool, map to outputs.
 
     The net holds its own units: means and scales of inputs and outputs are buffers. `forward` gives raw outputs in
-    standardised units, :meth:`unscale` turns them into the units of y. The keyword arguments that made the net stand in
-    `config`, plain values from which an equal net can be built.
+    standardised units, :meth:`unscale` turns them into the units of y. After training a linear regression may be
+    blended in, see :meth:`blend`. The keyword arguments that made the net stand in `config`, plain values from which an
+    equal net can be built.
 
     Parameters
     ----------
@@ -45,6 +48,8 @@ class RecurrentNet(nn.Module):
         Standard deviation of the noise that standardised inputs get in training.
     missing, categories, embedding_size
         See :class:`~sklearn_rnn.nets.inputs.InputEncoder`.
+    linear_steps : int
+        Of how many of the newest steps a linear regression adds to the outputs.
     dtype : torch.dtype, default=None
         Of all numbers; None is torch's default.
     """
@@ -52,6 +57,8 @@ class RecurrentNet(nn.Module):
     output_mean: Tensor
     output_rest: Tensor
     output_scale: Tensor
+    linear_weight: Tensor
+    linear_bias: Tensor
 
     def __init__(
         self,
@@ -80,6 +87,7 @@ class RecurrentNet(nn.Module):
         missing: Sequence[int] = (),
         categories: Mapping[int, Sequence[float]] | None = None,
         embedding_size: int | str = "auto",
+        linear_steps: int = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
         config = {name: value for name, value in locals().items() if name not in ("self", "__class__", "dtype")}
@@ -113,6 +121,7 @@ class RecurrentNet(nn.Module):
         self.head = nn.Linear(self.recurrent.output_size, n_outputs * max(n_quantiles, 1))
         for name in ("output_mean", "output_rest", "output_scale"):
             self.register_buffer(name, torch.empty(n_outputs))
+        self._allocate_linear(linear_steps)
         self.to(dtype)
         self.set_output_units(output_mean or [0.0] * n_outputs, output_scale or [1.0] * n_outputs)
 
@@ -139,11 +148,50 @@ class RecurrentNet(nn.Module):
         else:
             states = self.pool(self.recurrent(inputs, input_lengths), input_lengths)
         raw = self.head(self.dropout(states))
+        if self.linear_steps:
+            newest = self.linear_inputs(values, lengths, n_steps=self.linear_steps)
+            raw = raw + nn.functional.linear(newest, self.linear_weight, self.linear_bias)
         if self.n_quantiles:
             raw = spread_quantiles(raw.unflatten(-1, (self.n_outputs, self.n_quantiles)))
         if self.anchor is not None:
-            raw = self._add_anchor(raw, values, lengths)
+            offset = self.anchor_offset(values, lengths)
+            raw = raw + (offset[..., None] if self.n_quantiles else offset)
         return raw
+
+    def linear_inputs(self, values: Tensor, lengths: Tensor | None, *, n_steps: int) -> Tensor:
+        """What a linear regression reads: the numbers of the newest steps, (batch, n_steps * n_numbers).
+
+        Ahead of a shorter sequence stand zeros, the means. Outliers count as :data:`FARTHEST` deviations, for they
+        would be most of a sum.
+        """
+        numbers = self.encoder.numbers(values).clamp(-FARTHEST, FARTHEST)
+        windows, n_windows = fold_segments(numbers, lengths, n_steps)
+        return last_step(windows, n_windows)
+
+    def blend(self, weight: Tensor, bias: Tensor, share: Tensor) -> None:
+        """Leave a share (n_outputs,) to the outputs so far, and give the rest to a linear regression's.
+
+        Parameters
+        ----------
+        weight : Tensor of shape (n_outputs, n_steps * n_numbers)
+            For what :meth:`linear_inputs` gives.
+        bias : Tensor of shape (n_outputs,)
+        share : Tensor of shape (n_outputs,)
+        """
+        n_steps = weight.shape[1] // self.encoder.n_numbers
+        self.config = {**self.config, "linear_steps": n_steps}
+        self._allocate_linear(n_steps)
+        kept = share.to(self.head.weight)
+        self.head.weight.data *= kept[:, None]
+        self.head.bias.data *= kept
+        self.linear_weight = ((1 - share[:, None]) * weight).to(self.head.weight)
+        self.linear_bias = ((1 - share) * bias).to(self.head.weight)
+
+    def _allocate_linear(self, n_steps: int) -> None:
+        self.linear_steps = n_steps
+        if n_steps:
+            self.register_buffer("linear_weight", torch.empty(self.n_outputs, n_steps * self.encoder.n_numbers))
+            self.register_buffer("linear_bias", torch.empty(self.n_outputs))
 
     def set_output_units(self, mean: Sequence[float], scale: Sequence[float]) -> None:
         """Change what outputs are counted from and in.
@@ -184,12 +232,12 @@ class RecurrentNet(nn.Module):
         assert self.anchor is not None
         return self.encoder.mean[self.encoder.numeric.index(self.anchor)]
 
-    def _add_anchor(self, raw: Tensor, values: Tensor, lengths: Tensor | None) -> Tensor:
+    def anchor_offset(self, values: Tensor, lengths: Tensor | None) -> Tensor:
+        """What the anchor adds to the outputs, (batch, [steps,] n_outputs)."""
         channel = last_observed(values[:, :, self.anchor], self.before_anchor)  # (batch, steps)
         if not self.per_step:
             channel = last_step(channel, lengths)  # (batch,)
-        offset = channel[..., None] / self.output_scale  # (batch, [steps,] n_outputs)
-        return raw + (offset[..., None] if self.n_quantiles else offset)
+        return channel[..., None] / self.output_scale
 
 
 def last_observed(channel: Tensor, before: Tensor) -> Tensor:

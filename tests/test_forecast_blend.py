@@ -1,0 +1,383 @@
+"""The ridge regression beside RNNForecaster's net: its weights, its share, what becomes of the forecasts."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from sklearn_rnn import RNNForecaster
+from sklearn_rnn import _forecast_blend as blending
+from sklearn_rnn._forecast_data import ForecastDataset
+from sklearn_rnn.nets import ForecastNet
+from sklearn_rnn.nets.forecast import LinearForecast
+from sklearn_rnn.sequences import Sequences
+
+N_STEPS, HORIZON, SEGMENT = 12, 5, 3
+STOPPING = {"hidden_size": 4, "max_epochs": 1, "early_stopping": True, "random_state": 0, "n_threads": 1}
+
+
+def series(n_rows=300, n_targets=2, seed=0):
+    rng = np.random.default_rng(seed)
+    return (np.sin(np.arange(n_rows) / 2)[:, None] + 0.5 * rng.normal(size=(n_rows, n_targets))).cumsum(0)
+
+
+def make_net(n_targets=2, **options):
+    torch.manual_seed(0)
+    net = ForecastNet(
+        n_targets,
+        HORIZON,
+        mean=[1.0] * n_targets,
+        scale=[2.0] * n_targets,
+        n_steps=N_STEPS,
+        hidden_size=4,
+        segment_size=SEGMENT,
+        **options,
+    )
+    return net.double().eval()
+
+
+def make_data(net, values, n_steps=N_STEPS):
+    starts = np.arange(len(values) - n_steps - HORIZON + 1)
+    windows = Sequences(values, starts, np.full(len(starts), n_steps))
+    return ForecastDataset(windows, HORIZON, net.n_targets, slice(0, 0), net.units)
+
+
+def pairs(values, n_steps=N_STEPS):
+    """Windows (n, n_steps) and what follows (n, HORIZON), less the last value in units of 2, target after target."""
+    windows = np.lib.stride_tricks.sliding_window_view(values, n_steps + HORIZON, axis=0).reshape(-1, n_steps + HORIZON)
+    windows = (windows - windows[:, n_steps - 1 : n_steps]) / 2
+    return windows[:, :n_steps], windows[:, n_steps:]
+
+
+def factors_of(step, n_steps=N_STEPS):
+    """Of the penalty: more for older steps, a tenth of that at the forecast step's own place in its segment."""
+    place = step % SEGMENT
+    ages = (n_steps - np.arange(n_steps)) / SEGMENT  # in segments
+    is_there = np.arange(n_steps) % SEGMENT == (n_steps + place) % SEGMENT
+    return (0.5 + ages) ** 1.5 * np.where(is_there, 0.1, 1.0)
+
+
+def unlike_ridge(inputs, following, alpha, factors):
+    """Weights of scikit-learn's ridge regression where each input has its own part of the penalty."""
+    scale = np.sqrt(factors)
+    return Ridge(alpha, fit_intercept=False).fit(inputs / scale, following).coef_ / scale
+
+
+def direct_ridge(windows, following, penalty):
+    """Weights (n_steps, HORIZON) by scikit-learn, step by step: of the window's values and of its mean."""
+    n_steps = windows.shape[1]
+    with_mean = np.column_stack([windows, windows.mean(axis=1)])
+    alpha = penalty * np.square(with_mean).mean() * len(windows)
+    weights = np.zeros((n_steps, HORIZON))
+    for step in range(HORIZON):
+        given = unlike_ridge(with_mean, following[:, step], alpha, [*factors_of(step, n_steps), 1.0])
+        weights[:, step] = given[:-1] + given[-1] / n_steps
+    return weights
+
+
+# The regression -------------------------------------------------------------------------------------------------------
+
+
+def test_its_weights_are_those_of_scikit_learns_ridge_with_the_best_penalty():
+    net, early, late = make_net(), series(seed=1), series(seed=2)
+    windows, following = pairs(late)
+    candidates = [direct_ridge(*pairs(early), penalty) for penalty in blending.PENALTIES]
+    errors = [np.square(windows @ weights - following).mean(axis=0).sum() for weights in candidates]
+    assert max(errors) > min(errors) * 1.001  # there is something to choose
+    moments = [blending._moments(net, make_data(net, values)) for values in (early, late)]
+    weights = blending.ridge_weights(*moments, SEGMENT)
+    np.testing.assert_allclose(weights.inputs, candidates[np.argmin(errors)], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(moments[1].error(weights), min(errors), rtol=1e-10)
+
+
+def test_it_learns_from_the_targets_that_are_there():
+    values = series(n_rows=4_000, n_targets=1)
+    net = make_net(n_targets=1)
+    whole = blending._moments(net, make_data(net, values))
+    holes = values.copy()
+    holes[np.random.default_rng(0).random(len(values)) < 0.02] = np.nan
+    weights, others = (
+        blending.ridge_weights(moments, moments, SEGMENT)
+        for moments in (whole, blending._moments(net, make_data(net, holes)))
+    )
+    assert weights.inputs.abs().max() > 0.2
+    assert whole.error(weights) < whole.error(others) < 1.005 * whole.error(weights)
+
+
+def test_only_the_newest_steps_of_a_very_long_window_are_read(monkeypatch):
+    net, values = make_net(), series()
+    monkeypatch.setattr(blending, "LONGEST", 7)
+    moments = blending._moments(net, make_data(net, values))
+    assert moments.windows.shape == (7, 7)
+    windows, following = pairs(values)
+    np.testing.assert_allclose(moments.following, windows[:, -7:].T @ following / len(windows), atol=1e-12)
+    ridge = blending.as_forecast(net, blending.ridge_weights(moments, moments, SEGMENT), 7)
+    assert (ridge.windows[:, :5] == 0).all()
+    assert (ridge.windows[:, 5:] != 0).any(dim=0).all()
+
+
+def test_a_sample_of_many_windows_is_enough(monkeypatch):
+    net, values = make_net(), series(3_000)
+    monkeypatch.setattr(blending, "LARGEST", 1_000)
+    moments = blending._moments(net, make_data(net, values))
+    windows, following = pairs(values)
+    np.testing.assert_allclose(moments.windows, windows.T @ windows / len(windows), rtol=0.2, atol=0.3)
+
+
+# The mixture ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_its_share_is_that_of_least_squares_by_segment(shared):
+    net, values = make_net(shared=shared), series()
+    data = make_data(net, values)
+    weights = np.random.default_rng(0).normal(size=(HORIZON, N_STEPS)) / 10
+    inputs, (targets, _) = data.batch(slice(len(data)))
+    ours = net(*inputs).detach().numpy().reshape(-1, HORIZON, 2)
+    windows = np.lib.stride_tricks.sliding_window_view(values, N_STEPS, axis=0)[:-HORIZON]
+    linear = np.einsum("hs,nts->nht", weights, (windows - windows[:, :, -1:]) / 2)
+    ridge = LinearForecast(net.direct_weight(torch.from_numpy(weights)), net.known_weight)
+    np.testing.assert_allclose(net.linear_forecast(ridge, *inputs).view(linear.shape).detach(), linear, atol=1e-10)
+
+    actual = targets.numpy().reshape(-1, HORIZON, 2)
+    with torch.no_grad():
+        share = blending.share_of_net(net, ridge, data).numpy()
+    for segment in (slice(0, 3), slice(3, 5)):
+        difference = (ours - linear)[:, segment].ravel()
+        best = np.linalg.lstsq(difference[:, None], (actual - linear)[:, segment].ravel(), rcond=None)[0][0]
+        np.testing.assert_allclose(share[segment], np.clip(best, 0, 1), atol=1e-10)
+
+    with torch.no_grad():
+        share = blending.share_of_median(net, ridge, data).numpy()
+    for segment in (slice(0, 3), slice(3, 5)):
+        errors = [
+            np.abs((given * ours + (1 - given) * linear - actual)[:, segment]).sum() for given in np.arange(21) / 20
+        ]
+        np.testing.assert_allclose(share[segment], np.argmin(errors) / 20)
+    below = np.mean(actual[~np.isnan(actual)] < linear[~np.isnan(actual)])
+    assert blending.share_below(net, ridge, data) == pytest.approx(below)
+
+    given = torch.tensor([0.25, 0.25, 0.25, 1.0, 1.0], dtype=torch.float64)
+    with torch.no_grad():
+        net.blend(ridge, given)
+    mixed = given.numpy()[:, None] * ours + (1 - given.numpy()[:, None]) * linear
+    np.testing.assert_allclose(net(*inputs).view(mixed.shape).detach(), mixed, atol=1e-10)
+    with torch.no_grad():
+        net.blend(ridge, given)  # as after a warm start
+    again = given.numpy()[:, None] * mixed + (1 - given.numpy()[:, None]) * linear
+    np.testing.assert_allclose(net(*inputs).view(again.shape).detach(), again, atol=1e-10)
+
+
+def test_windows_and_targets_out_of_reach_take_no_part():
+    net, generator = make_net(), torch.Generator().manual_seed(0)
+    values = torch.randn(5, N_STEPS, 2, dtype=torch.float64, generator=generator)
+    targets = torch.randn(5, HORIZON * 2, dtype=torch.float64, generator=generator)
+    lengths = torch.tensor([N_STEPS, N_STEPS, N_STEPS - 2, N_STEPS, N_STEPS])
+    values[2, -2:] = 1e6  # padding
+    values[3, 1, 0] = 1e6  # of the first target
+    targets[4, 1] = 1e6  # of the second target, one step ahead
+    expected = targets.clone().unflatten(1, (HORIZON, 2))
+    expected[3, :, 0] = torch.nan
+    expected[4, 0, 1] = torch.nan
+    torch.testing.assert_close(net.usual_targets(values, lengths, targets), expected.flatten(1), equal_nan=True)
+
+
+def test_quantiles_keep_their_distance_from_the_median():
+    net, values = make_net(n_quantiles=3, median=1), series()
+    inputs, _ = make_data(net, values).batch(slice(20))
+    ridge = LinearForecast(net.direct_weight(torch.randn(HORIZON, N_STEPS, dtype=torch.float64)), net.known_weight)
+    with torch.no_grad():
+        before, linear = net(*inputs), net.linear_forecast(ridge, *inputs)
+        net.blend(ridge, torch.full((HORIZON,), 0.25))
+        after = net(*inputs)
+        torch.testing.assert_close(net.point_forecast(*inputs), 0.25 * before[..., 1] + 0.75 * linear)
+    torch.testing.assert_close(after - after[..., 1:2], before - before[..., 1:2])
+
+
+@pytest.mark.parametrize("n_rows", [600, 2_400])
+def test_a_median_of_skewed_targets_is_no_mean(n_rows):
+    values = np.exp(np.random.default_rng(3).normal(0, 1.2, n_rows))
+    df = pd.DataFrame({"y": values}, index=pd.date_range("2020-01-01", periods=n_rows))
+    model = RNNForecaster("y", 3, quantiles=(0.1, 0.9), hidden_size=16, max_epochs=20, random_state=0, device="cpu")
+    backtest = model.fit(df[: 3 * n_rows // 4]).backtest(df[3 * n_rows // 4 :], n_origins=None)
+    assert 0.4 < (backtest["actual"] <= backtest["forecast"]).mean() < 0.65  # 0.73 lie below the mean
+
+
+# In the forecaster ----------------------------------------------------------------------------------------------------
+
+
+def linear_table(n_rows=1_500):
+    """An autoregression of order 2 with noise of deviation 1, which no net of one epoch knows."""
+    noise = np.random.default_rng(0).normal(size=n_rows)
+    values = np.zeros(n_rows)
+    for i in range(2, n_rows):
+        values[i] = 1.6 * values[i - 1] - 0.8 * values[i - 2] + noise[i]
+    return pd.DataFrame({"y": values})
+
+
+@pytest.mark.parametrize("options", [{}, {"quantiles": (0.1, 0.9)}, {"normalize": "scaled"}, {"dtype": "float64"}])
+def test_an_untrained_net_leaves_the_forecast_to_the_regression(options):
+    df = linear_table()
+    errors = {}
+    for blend in (True, False):
+        model = RNNForecaster("y", 1, n_steps=16, blend=blend, **STOPPING, **options).fit(df[:1_200])
+        table = model.backtest(df[1_184:], n_origins=None, stride=1)
+        errors[blend] = float(np.square(table["forecast"] - table["actual"]).mean())
+        assert model.net_share_.shape == (1,)
+        assert (model.net_share_[0] < 0.5) == blend
+    assert errors[True] < 1.25 < errors[False]  # no forecast is better than the noise, 1
+
+
+def test_held_out_rows_are_forecast_no_worse_than_without():
+    df = pd.DataFrame(series(1_500, 2), columns=["a", "b"])
+    df.loc[1_400:1_410, "a"] = np.nan
+    errors = {}
+    for blend in (True, False):
+        model = RNNForecaster(["a", "b"], 5, n_steps=12, segment_size=3, blend=blend, **STOPPING).fit(df)
+        assert model.skill_ is not None
+        table = model.backtest(df[1_350 - 12 :], n_origins=None, stride=1).dropna()
+        scale = table["target"].map({"a": df["a"][:1_350].std(), "b": df["b"][:1_350].std()})
+        errors[blend] = np.square((table["forecast"] - table["actual"]) / scale).groupby(table["step"] > 3).mean()
+    assert (model.net_share_ == 1).all()
+    assert (errors[True] <= errors[False] * (1 + 1e-6)).all()
+    assert (errors[True] < errors[False] * 0.99).any()
+
+
+def test_without_held_out_rows_the_net_has_a_third():
+    df = linear_table(200)
+    options = {**STOPPING, "early_stopping": False, "dtype": "float64", "normalize": "last"}
+    model = RNNForecaster("y", HORIZON, n_steps=N_STEPS, segment_size=SEGMENT, **options).fit(df)
+    np.testing.assert_allclose(model.net_share_, [1 / 3] * HORIZON, rtol=1e-6)
+    net = RNNForecaster("y", HORIZON, n_steps=N_STEPS, segment_size=SEGMENT, blend=False, **options).fit(df)
+    assert net.net_share_.tolist() == [1.0] * HORIZON
+    values = df["y"].to_numpy()
+    windows = np.lib.stride_tricks.sliding_window_view(values, N_STEPS + HORIZON) / values.std()
+    windows = windows - windows[:, N_STEPS - 1 : N_STEPS]
+    errors = np.zeros(len(blending.PENALTIES))
+    for part in np.array_split(np.arange(len(windows)), 3):
+        others, part = np.delete(windows, part, axis=0), windows[part]
+        for i, penalty in enumerate(blending.PENALTIES):
+            weights = direct_ridge(others[:, :N_STEPS], others[:, N_STEPS:], penalty)
+            errors[i] += np.square(part[:, :N_STEPS] @ weights - part[:, N_STEPS:]).sum()
+    best = blending.PENALTIES[np.argmin(errors)]
+    assert best not in (blending.PENALTIES[0], blending.PENALTIES[-1])
+    ridge = direct_ridge(windows[:, :N_STEPS], windows[:, N_STEPS:], best)
+    linear = (values[-N_STEPS:] - values[-1]) @ ridge + values[-1]
+    share = model.net_share_
+    np.testing.assert_allclose(model.predict()["y"], share * net.predict()["y"] + (1 - share) * linear, rtol=1e-8)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_the_regression_reads_what_is_known_in_advance(early_stopping):
+    """Against scikit-learn's: the target's window, and known covariates of its last row and of the step ahead."""
+    rng = np.random.default_rng(0)
+    known = np.column_stack([rng.normal(5, 3, 400), rng.random(400) < 0.2])
+    values = 2 * known[:, 0] + 10 * known[:, 1] + rng.normal(size=400).cumsum()
+    df = pd.DataFrame({"y": values, "price": known[:, 0], "promotion": known[:, 1]})
+    options = {**STOPPING, "early_stopping": early_stopping, "validation_fraction": 0.25, "dtype": "float64"}
+    options |= {"n_steps": N_STEPS, "segment_size": SEGMENT, "normalize": "last", "known": ["price", "promotion"]}
+    model, net = (RNNForecaster("y", HORIZON, blend=blend, **options).fit(df) for blend in (True, False))
+
+    n_rows = 300 if early_stopping else 400
+    unit, mean, deviation = values[:n_rows].std(), known[:n_rows].mean(axis=0), known[:n_rows].std(axis=0)
+    origins = np.arange(N_STEPS - 1, n_rows - HORIZON)
+    windows = np.lib.stride_tricks.sliding_window_view(values, N_STEPS)[[*(origins - N_STEPS + 1), -1]] / unit
+    windows = windows - windows[:, -1:]
+    scaled = (known - mean) / deviation
+    of_windows = np.column_stack([windows, np.ones(len(windows)), scaled[[*origins, -1]], windows.mean(axis=1)])
+    index = pd.RangeIndex(400, 400 + HORIZON)
+    future = pd.DataFrame({"price": rng.normal(5, 3, HORIZON), "promotion": 1.0}, index=index)
+    linear = np.empty((HORIZON, len(blending.PENALTIES)))
+    for step in range(HORIZON):
+        of_step = np.vstack([scaled[origins + 1 + step], (future.to_numpy()[step] - mean) / deviation])
+        inputs, following = np.hstack([of_windows, of_step]), (values[origins + 1 + step] - values[origins]) / unit
+        factors = np.ones(inputs.shape[1])
+        factors[:N_STEPS] = factors_of(step)
+        for i, penalty in enumerate(blending.PENALTIES):
+            alpha = penalty * np.square(of_windows[:-1]).mean() * len(origins)
+            linear[step, i] = inputs[-1] @ unlike_ridge(inputs[:-1], following, alpha, factors) * unit + values[-1]
+
+    of_net, mixture = (forecaster.predict(future=future)["y"].to_numpy() for forecaster in (net, model))
+    share = model.net_share_[:, None]
+    expected = share * of_net[:, None] + (1 - share) * linear
+    assert (share < 0.5).all()  # a net of one epoch, or a third
+    assert np.abs(expected - mixture[:, None]).max(axis=0).min() < 1e-8
+
+
+@pytest.mark.parametrize("known", [[], ["tells"]])
+def test_a_net_that_covariates_tell_what_comes_is_left_alone(known):
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=400)
+    df = pd.DataFrame({"y": np.abs(signal) if known else np.abs(np.roll(signal, 1)), "tells": signal})[1:]
+    options = {
+        "n_steps": 4,
+        "segment_size": 1,
+        "normalize": None,
+        "hidden_size": 32,
+        "dropout": 0.0,
+        "learning_rate": 0.02,
+    }
+    model = RNNForecaster("y", 1, known=known, **options, max_epochs=60, random_state=0, n_threads=1).fit(df)
+    assert model.net_share_.tolist() == [1.0]
+    df["tells"] = rng.normal(size=len(df))
+    share = model.set_params(max_epochs=10).fit(df).net_share_  # before it knows the rows by heart
+    assert share == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_value_before_stands_for_a_missing_one(shared):
+    net, values = make_net(shared=shared, missing=[0, 1]), series(60)
+    holes = np.where(np.random.default_rng(1).random(values.shape) < 0.3, np.nan, values)
+    data = make_data(net, holes)
+    windows = np.lib.stride_tricks.sliding_window_view(holes, N_STEPS, axis=0)[:-HORIZON]  # (n, n_targets, N_STEPS)
+    whole = np.stack([pd.DataFrame(window.T).ffill().T for window in windows])
+    first = np.isnan(whole)  # nothing before them
+    expected = np.where(first, 0, (whole - whole[:, :, -1:]) / 2)
+    weights = torch.randn(HORIZON, N_STEPS, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for training in (True, False):
+        inputs, (targets, _) = data.batch(slice(len(data)))
+        found, _ = net.train(training).normalised_pairs(inputs[0], inputs[1], targets)
+        np.testing.assert_allclose(found, expected.reshape(-1, N_STEPS), atol=1e-12)
+        linear = net.linear_forecast(LinearForecast(net.direct_weight(weights), net.known_weight), *inputs)
+        np.testing.assert_allclose(
+            linear.detach().view(-1, HORIZON, 2), np.einsum("hs,nts->nht", weights, expected), atol=1e-10
+        )
+
+
+def test_a_second_fit_without_held_out_rows_trains_the_mixture():
+    df = linear_table(200)
+    model = RNNForecaster("y", 3, warm_start=True, **{**STOPPING, "early_stopping": False}).fit(df)
+    np.testing.assert_allclose(model.fit(df).net_share_, [1 / 3] * 3, rtol=1e-6)
+
+
+def test_it_is_remembered_and_trained_on():
+    df = linear_table()
+    model = RNNForecaster("y", 2, n_steps=16, warm_start=True, **STOPPING).fit(df[:1_200])
+    first = model.net_share_
+    copied = pickle.loads(pickle.dumps(model))
+    pd.testing.assert_frame_equal(copied.predict(), model.predict())
+    again = copied.fit(df[:1_200])
+    assert (again.net_share_ <= first).all()
+    table = again.backtest(df[1_184:], n_origins=None, stride=1)
+    errors = np.square(table["forecast"] - table["actual"]).groupby(table["step"]).mean()
+    assert errors[1] < 1.25
+
+
+def test_a_constant_target_goes_on_constant():
+    model = RNNForecaster("y", 2, n_steps=8, **STOPPING).fit(pd.DataFrame({"y": np.full(300, 7.0)}))
+    np.testing.assert_allclose(model.predict()["y"], 7.0, atol=0.05)
+
+
+def test_a_target_without_values_leaves_the_others_weights_alone():
+    values = series()
+    empty = values.copy()
+    empty[:, 1] = np.nan
+    with torch.no_grad():
+        moments = blending._moments(make_net(), make_data(make_net(), empty))
+        expected_windows, expected_following = (torch.from_numpy(part) for part in pairs(values[:, :1]))
+    n = len(expected_windows)
+    torch.testing.assert_close(moments.windows, expected_windows.T @ expected_windows / n)
+    torch.testing.assert_close(moments.following, expected_windows.T @ expected_following / n)
