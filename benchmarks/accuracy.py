@@ -53,7 +53,7 @@ def measure_text(n_seeds: int) -> list[dict]:
 
 def measure_adding(cell: str, n_seeds: int) -> dict:
     X_test, y_test = adding_problem(2_000, 200, seed=99)
-    parameters = {"cell": cell, "batch_size": 64, "max_epochs": 30}
+    parameters = {"cell": cell, "segment_size": 1, "batch_size": 64, "max_epochs": 30}
     errors, seconds = [], []
     for seed in range(n_seeds):
         X, y = adding_problem(10_000, 200, seed=seed)

@@ -31,7 +31,8 @@ def run(rows: int, steps: int, channels: int, hidden: int) -> dict:
 
     def fit(n_rows: int) -> tuple[float, float]:
         X = np.random.default_rng(0).normal(size=(n_rows, channels)).astype(np.float32)
-        net = RNNRegressor(hidden_size=hidden, batch_size=256, max_epochs=1, early_stopping=False, device="cpu")
+        options = {"batch_size": 256, "max_epochs": 1, "early_stopping": False, "device": "cpu", "segment_size": 1}
+        net = RNNRegressor(hidden_size=hidden, **options)
         model = make_pipeline(SlidingWindow(steps), net)
         start = time.perf_counter()
         model.fit(X, X[:, 0])

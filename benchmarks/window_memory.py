@@ -29,10 +29,8 @@ def measure(n_rows: int, n_steps: int, n_channels: int) -> dict:
     series = np.random.default_rng(0).normal(size=(n_rows, n_channels)).astype(np.float32)
     y = series[:, 0].copy()
     before = peak_bytes()
-    model = make_pipeline(
-        SlidingWindow(n_steps),
-        RNNRegressor(cell="gru", hidden_size=32, max_epochs=1, batch_size=256, early_stopping=False, device="cpu"),
-    )
+    options = {"hidden_size": 32, "segment_size": 1, "max_epochs": 1, "batch_size": 256, "early_stopping": False}
+    model = make_pipeline(SlidingWindow(n_steps), RNNRegressor(**options, device="cpu"))
     model.fit(series, y)
     fitted = peak_bytes()
     model.predict(series)

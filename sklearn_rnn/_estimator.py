@@ -35,6 +35,7 @@ from sklearn_rnn._validation import check_segment_size, check_weights, used_code
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences, is_ragged
 
+MOST_SEGMENTS = 64  # of a sequence, unless the user says how many steps make one
 Samples = tuple[Sequences, Any, NDArray | None]  # with their targets and weights
 
 
@@ -48,6 +49,7 @@ class RecurrentEstimator(SequenceReader):
         *("categorical_features", "embedding_size"),
     )
     n_steps_in_: int
+    segment_size_: int
     classes_: NDArray
     _y_form: str
 
@@ -188,7 +190,8 @@ class RecurrentEstimator(SequenceReader):
         weights = check_weights(sample_weight, len(targets), together=True)
         if weights is not None and not weights.all():
             sequences, targets, weights = chosen_samples(np.flatnonzero(weights), sequences, targets, weights)
-        check_segment_size(self.segment_size, sequences)
+        if self.segment_size != "auto":
+            check_segment_size(self.segment_size, sequences)
         held_out = self._check_validation(validation, X, sequences)
         return self._learnable((sequences, targets, weights), held_out, resume)
 
@@ -205,6 +208,7 @@ class RecurrentEstimator(SequenceReader):
         check_units(mean, scale, "X")
         categorical = self._categorical_channels(sequences)
         missing[categorical] = False
+        self.segment_size_ = self._segment_size(sequences, bool(len(categorical)))
         dtype = getattr(torch, self.dtype)
         module = RecurrentNet(
             sequences.n_channels,
@@ -215,7 +219,7 @@ class RecurrentEstimator(SequenceReader):
             nonlinearity=str(self.nonlinearity),
             **self._ways_to_compute(),
             pooling=str(self.pooling),
-            segment_size=int(self.segment_size),
+            segment_size=self.segment_size_,
             input_mean=rounded(mean, self.dtype),
             input_scale=rounded(scale, self.dtype),
             missing=np.flatnonzero(missing).tolist(),
@@ -226,6 +230,13 @@ class RecurrentEstimator(SequenceReader):
             **self._output_config(sequences, targets, weights),
         )
         return module, self._make_criterion(targets, weights).to(dtype), None
+
+    def _segment_size(self, sequences: Sequences, has_categories: bool) -> int:
+        if self.segment_size != "auto":
+            return int(self.segment_size)
+        if self.per_step or has_categories:
+            return 1
+        return max(gathered(-(-int(np.median(sequences.lengths)) // MOST_SEGMENTS)))
 
     def _make_dataset(
         self,

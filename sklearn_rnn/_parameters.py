@@ -26,7 +26,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "nonlinearity": [StrOptions({"tanh", "relu"})],
     "pooling": [StrOptions(set(POOLINGS))],
-    "segment_size": [Interval(Integral, 1, None, closed="left")],
+    "segment_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "n_channels": [Interval(Integral, 1, None, closed="left")],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "embedding_size": [Interval(Integral, 1, 65536, closed="both"), StrOptions({"auto"})],
@@ -72,9 +72,11 @@ cell : {"gru", "lstm", "rnn"}, default="gru"
     pooling : {"last", "mean", "max", "attention"}, default="last"
         How the states of all steps become one vector: the newest state, their mean or maximum, or a mean with
         learned weights. Steps of padding never take part.
-    segment_size : int, default=1
+    segment_size : int or "auto", default="auto"
         Steps that are folded into one input of the cell, counted from the end of each sequence. Long sequences train
-        faster and better in segments, such as 24 for hourly data (Lin et al. 2023, SegRNN).
+        faster and better in segments, such as 24 for hourly data (Lin et al. 2023, SegRNN). "auto" takes as few as make
+        at most 64 segments of the median length, so 1 for up to 64 steps; and always 1 with channels of categories,
+        such as tokens, and with `per_step`.
     n_channels : int, default=1
         How many numbers make one step of a 2-D X; every other X says so by its shape.
     categorical_features : array-like of int, str or bool, "from_dtype" or None, default="from_dtype"
@@ -166,6 +168,8 @@ net_ : skorch.NeuralNet
         Columns of a 2-D X seen in fit, else channels.
     feature_names_in_ : ndarray of str
         Names of those, where X had any.
+    segment_size_ : int
+        Steps that are folded into one.
     n_steps_in_ : int
         Steps of the longest sequence seen in fit.
     n_iter_ : int
@@ -219,7 +223,7 @@ def check_shared_parameters(estimator: Any) -> None:
             f"nonlinearity='relu' is for cell='rnn' alone, but cell is {estimator.cell!r}. Leave "
             "nonlinearity at 'tanh' or choose cell='rnn'."
         )
-    if estimator.per_step and (estimator.segment_size > 1 or estimator.pooling != "last"):
+    if estimator.per_step and (estimator.segment_size not in (1, "auto") or estimator.pooling != "last"):
         raise ValueError(
             f"per_step=True gives every step its own output, but segment_size is {estimator.segment_size} and pooling "
             f"is {estimator.pooling!r}, which join steps. Leave them at 1 and 'last'."

@@ -112,7 +112,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         dropout: float = 0.0,
         nonlinearity: str = "tanh",
         pooling: str = "last",
-        segment_size: int = 1,
+        segment_size: int | str = "auto",
         n_channels: int = 1,
         categorical_features: Any = "from_dtype",
         embedding_size: int | str = "auto",

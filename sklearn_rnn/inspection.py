@@ -94,7 +94,7 @@ def channel_importance(
     n_repeats : int, default=5
         How many times each is exchanged, in other orders.
     block_size : int or "auto", default="auto"
-        How many lags are exchanged together. "auto" takes as few whole segments (`segment_size` of the model) as make
+        How many lags are exchanged together. "auto" takes as few whole segments (`segment_size_` of the model) as make
         at most 12 blocks.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights for the score.
@@ -157,7 +157,7 @@ def channel_importance(
     if rows is not None:
         sequences, y, sample_weight = sequences[rows], _take(y, rows), _take(sample_weight, rows)
     sequences = sequences.with_own_rows()
-    blocks = _blocks(sequences.shape[1], block_size, getattr(last, "segment_size", 1))
+    blocks = _blocks(sequences.shape[1], block_size, getattr(last, "segment_size_", 1))
     units = _units(by, sequences, blocks)
     score = partial(_score, last, scorer, y, sample_weight)
     before = score(sequences)

@@ -113,10 +113,10 @@ def _windows(model: Any) -> list[Any]:
 
 def _segments(model: Any) -> list[Any] | None:
     """Short: none is longer than 4 or than what the model has. Sequences of fewer steps need a narrower choice."""
-    if isinstance(model.segment_size, str):
-        return [model.segment_size, 1, 4, 12]
     if getattr(model, "per_step", False):
         return None
+    if isinstance(model.segment_size, str):
+        return [model.segment_size, *((1, 4, 12) if isinstance(model, RNNForecaster) else (1, 2))]
     return [1, 2, 4] if model.segment_size == 1 else sorted({1, model.segment_size // 2, model.segment_size})
 
 

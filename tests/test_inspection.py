@@ -317,7 +317,7 @@ def test_no_more_samples_are_copied_than_allowed(max_samples, n_drawn, monkeypat
 )
 def test_lags_come_in_blocks_of_whole_segments(n_steps, segment_size, block_size, lags):
     model = only(0, 0, n_steps=n_steps, n_channels=1)
-    model.segment_size = segment_size
+    model.segment_size_ = segment_size
     X = noise(4, n_steps, 1)
     result = channel_importance(model, X, np.arange(4.0), by="lag", block_size=block_size, n_repeats=1)
     assert list(map(tuple, result.lags)) == lags

@@ -298,3 +298,29 @@ def test_few_sequences_with_one_class_each_are_not_learned_by_heart(ragged):
 def test_segments_longer_than_every_sequence_are_refused(ragged):
     with pytest.raises(ValueError, match="segment_size is 50, but the longest sequence of X has 11 steps"):
         RNNRegressor(**TINY, segment_size=50).fit(ragged, np.ones(80))
+
+
+def test_long_sequences_are_joined_into_64_segments_unless_steps_hold_categories():
+    random = np.random.default_rng(0)
+
+    def segment_size(lengths, **options):
+        X = [random.integers(0, 5, size=(length, 1)).astype(float) for length in lengths]
+        y = [np.arange(length) % 2 for length in lengths] if options.get("per_step") else np.arange(len(X)) % 2
+        model = RNNClassifier(**{**TINY, "max_epochs": 1, **options}).fit(X, y)
+        assert model.segment_size_ == model.net_.module_.segment_size
+        return model.segment_size_
+
+    assert [segment_size([length] * 4) for length in (1, 64, 65, 128, 129, 1_000)] == [1, 1, 2, 2, 3, 16]
+    assert segment_size([3, 70, 70, 1_000]) == 2
+    assert segment_size([3, 3, 3, 1_000]) == 1
+    assert segment_size([200] * 4, categorical_features=[0]) == 1
+    assert segment_size([200] * 4, per_step=True) == 1
+    assert segment_size([200] * 4, segment_size=7) == 7
+
+
+def test_a_model_that_goes_on_keeps_its_segments():
+    random = np.random.default_rng(0)
+    y = np.arange(20.0)
+    model = RNNRegressor(**TINY, warm_start=True).fit(random.normal(size=(20, 130, 1)), y)
+    model.fit(random.normal(size=(20, 10, 1)), y).partial_fit(random.normal(size=(20, 500, 1)), y)
+    assert model.segment_size_ == model.net_.module_.segment_size == 3
