@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +50,50 @@ def n_steps_to_read(net: RecurrentNet, longest: int) -> int:
     return min(longest, LARGEST_INPUT // net.encoder.n_numbers) if net.encoder.n_numbers else 0
 
 
+@dataclass
+class Products:
+    """Sums over samples of products of what the regression reads, 1 at its head, and of targets less the anchor.
+
+    Parameters
+    ----------
+    inputs : Tensor of shape (1 + n_inputs, 1 + n_inputs)
+    crossed : Tensor of shape (1 + n_inputs, n_outputs)
+    squares : Tensor of shape (n_outputs,)
+        Of the targets.
+    """
+
+    inputs: Tensor
+    crossed: Tensor
+    squares: Tensor
+
+    def __sub__(self, part: Products) -> Products:
+        return Products(self.inputs - part.inputs, self.crossed - part.crossed, self.squares - part.squares)
+
+    def error(self, weights: Tensor) -> Tensor:
+        """The squared error of each output, (n_outputs,), with weights (1 + n_inputs, n_outputs)."""
+        return self.squares + ((self.inputs @ weights - 2 * self.crossed) * weights).sum(dim=0)
+
+
+class Ridge:
+    """Ridge regressions with any penalty, by one decomposition. Their bias is not penalised."""
+
+    @torch_threads(1)  # the threads of a decomposition would change bits
+    def __init__(self, products: Products) -> None:
+        n_samples = products.inputs[0, 0]
+        self.mean, self.target = products.inputs[0, 1:] / n_samples, products.crossed[0] / n_samples
+        covariance = products.inputs[1:, 1:] / n_samples - self.mean[:, None] * self.mean
+        self.variances, self.directions = torch.linalg.eigh(covariance)
+        with_targets = products.crossed[1:] / n_samples - self.mean[:, None] * self.target
+        self.along = self.directions.T @ with_targets  # (n_inputs, n_outputs)
+
+    def weights(self, penalty: Tensor) -> Tensor:
+        """Biases and weights, (1 + n_inputs, n_outputs), with one penalty or one for each output."""
+        penalty = penalty * self.variances.mean().clamp(min=1e-12)
+        weights = self.directions @ (self.along / (self.variances.clamp(min=0)[:, None] + penalty))
+        bias = self.target - self.mean @ weights
+        return torch.cat([bias[None], weights])
+
+
 @torch.no_grad()
 def blend(
     net: RecurrentNet,
@@ -75,60 +120,37 @@ def blend(
     ndarray of shape (n_outputs,)
         The shares.
     """
-    whole = products(net, train.take(torch.from_numpy(evenly_spread(len(train), LARGEST))), n_steps)
-    parts = [products(net, part.data, n_steps) for part in left_out]
-    fits = [solve(whole - part if of_train else whole, net.n_outputs) for part in parts]
-    errors = sum(squared_error(part, fit) for part, fit in zip(parts, fits, strict=True))
-    best = torch.as_tensor(errors).argmin(dim=0)  # (n_outputs,)
-    without = [with_penalty(fit, best) for fit in fits]
-    share = best_share(net, criterion, left_out, without, n_steps)
+    whole = products_of(net, train.take(torch.from_numpy(evenly_spread(len(train), LARGEST))), n_steps)
+    parts = [products_of(net, part.data, n_steps) for part in left_out]
+    without = [Ridge(whole - part if of_train else whole) for part in parts]
+    penalty = best_penalty(without, parts)
+    share = best_share(net, criterion, left_out, [ridge.weights(penalty) for ridge in without], n_steps)
     if (share < 1).any():
-        bias, weight = with_penalty(solve(whole, net.n_outputs), best).split([1, len(whole) - 1 - net.n_outputs])
-        net.blend(weight.T, bias[0], share)
+        weights = Ridge(whole).weights(penalty)
+        net.blend(weights[1:].T, weights[0], share)
     return share.numpy()
 
 
-def products(net: RecurrentNet, data: SequenceDataset, n_steps: int) -> Tensor:
-    """Sums over the samples of products of 1, what the regression reads, and the targets less the anchor."""
-    size = 1 + n_steps * net.encoder.n_numbers + net.n_outputs
-    total = torch.zeros(size, size, dtype=torch.float64)
+def products_of(net: RecurrentNet, data: SequenceDataset, n_steps: int) -> Products:
+    n_inputs = 1 + n_steps * net.encoder.n_numbers
+    total = torch.zeros(n_inputs, n_inputs + net.n_outputs, dtype=torch.float64)
+    squares = torch.zeros(net.n_outputs, dtype=torch.float64)
     for inputs, (targets, weights) in Batches(data, PREDICTION_BATCH):
         rows = net.linear_inputs(*inputs, n_steps=n_steps)
         wanted = targets if net.anchor is None else targets - net.anchor_offset(*inputs)
         rows = torch.cat([torch.ones_like(rows[:, :1]), rows, wanted], dim=1).cpu().double()
-        total += rows.T @ (rows if weights is None else weights.cpu()[:, None] * rows)
-    return torch.as_tensor(summed(total))
+        weighted = rows if weights is None else weights.cpu()[:, None] * rows
+        total += rows[:, :n_inputs].T @ weighted
+        squares += (rows * weighted)[:, n_inputs:].sum(dim=0)
+    inputs, crossed = torch.as_tensor(summed(total)).split([n_inputs, net.n_outputs], dim=1)
+    return Products(inputs, crossed, torch.as_tensor(summed(squares)))
 
 
-@torch_threads(1)  # the threads of a decomposition would change bits
-def solve(total: Tensor, n_outputs: int) -> Tensor:
-    """Ridge regressions by products: biases and weights for each of PENALTIES, (n_penalties, 1 + n_inputs, n_outputs).
-
-    The bias is not penalised.
-    """
-    total = total / total[0, 0]
-    mean = total[0, 1:]
-    covariance = total[1:, 1:] - mean[:, None] * mean
-    of_inputs, with_targets = covariance[:-n_outputs, :-n_outputs], covariance[:-n_outputs, -n_outputs:]
-    variances, directions = torch.linalg.eigh(of_inputs)
-    penalties = PENALTIES * variances.mean().clamp(min=1e-12)
-    shrunk = (directions.T @ with_targets) / (variances.clamp(min=0) + penalties[:, None])[:, :, None]
-    weights = directions @ shrunk  # (n_penalties, n_inputs, n_outputs)
-    bias = mean[-n_outputs:] - mean[:-n_outputs] @ weights
-    return torch.cat([bias[:, None], weights], dim=1)
-
-
-def squared_error(total: Tensor, weights: Tensor) -> Tensor:
-    """Summed over the samples that the products are of, (n_penalties, n_outputs)."""
-    n_penalties, n_inputs, n_outputs = weights.shape
-    minus_target = -torch.eye(n_outputs, dtype=weights.dtype).expand(n_penalties, -1, -1)
-    residual = torch.cat([weights, minus_target], dim=1)
-    return ((total @ residual) * residual).sum(dim=1)
-
-
-def with_penalty(weights: Tensor, best: Tensor) -> Tensor:
-    """Of each output those with its best penalty, (1 + n_inputs, n_outputs)."""
-    return weights[best, :, torch.arange(len(best))].T
+def best_penalty(without: Sequence[Ridge], parts: Sequence[Products]) -> Tensor:
+    """That of the smallest squared error of each output over the parts, (n_outputs,)."""
+    pairs = list(zip(without, parts, strict=True))
+    errors = [torch.stack([part.error(ridge.weights(penalty)) for ridge, part in pairs]) for penalty in PENALTIES]
+    return PENALTIES[torch.stack(errors).sum(dim=1).argmin(dim=0)]
 
 
 def best_share(

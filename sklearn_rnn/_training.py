@@ -268,8 +268,8 @@ def cross_validated_epochs(
         trial.register_forward_hook(lambda net, _, raw, seen=seen: None if net.training else seen.append(raw))
         taken = data.take(others), data.take(part)
         net, _ = fit_net(trial, criterion, *taken, settings=settings, seed=seed, is_trial=True)
-        n_epochs = len(net.history)
-        outputs.append(torch.cat(seen)[-n_epochs * len(part) :].unflatten(0, (n_epochs, len(part))))
+        n_done = len(net.history)
+        outputs.append(torch.cat(seen)[-n_done * len(part) :].unflatten(0, (n_done, len(part))))
         losses = net.history[:, "valid_loss"]
         best.append(1 + losses.index(min(losses)))
     n_epochs = median_low(best)
