@@ -163,6 +163,12 @@ def evenly_spread(n: int, largest: int) -> NDArray[np.int64]:
     return np.linspace(0, n - 1, min(n, largest)).astype(np.int64)
 
 
+def batches_of_bounded_size(dataset: SequenceDataset, width: int) -> Batches:
+    """Inputs and targets in their order, in batches as for prediction; `width` as there."""
+    longest = int(dataset.lengths.max()) if len(dataset) else 1
+    return Batches(dataset, min(max(_LARGEST_BATCH // (longest * width), 1), PREDICTION_BATCH))
+
+
 def prediction_batches(dataset: SequenceDataset, width: int) -> Iterator[tuple[NDArray, tuple[Any, ...]]]:
     """Batches for prediction, sequences of like length together: (samples, inputs of the net).
 

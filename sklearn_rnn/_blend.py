@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_rnn._batches import PREDICTION_BATCH, Batches, SequenceDataset, evenly_spread
+from sklearn_rnn._batches import SequenceDataset, batches_of_bounded_size, evenly_spread
 from sklearn_rnn._device import torch_threads
 from sklearn_rnn._distributed import summed
 from sklearn_rnn._losses import Criterion
@@ -29,10 +27,10 @@ class LeftOut(NamedTuple):
     data: SequenceDataset
     outputs: Tensor
 
-    def batches(self) -> Iterator[tuple[Tensor, tuple[Any, ...], tuple[Tensor, Tensor | None]]]:
-        """Outputs, inputs, targets and weights."""
+    def batches(self, width: int) -> Iterator[tuple[Tensor, tuple[Any, ...], tuple[Tensor, Tensor | None]]]:
+        """Outputs, inputs, targets and weights, `width` numbers for each step of an input."""
         n_seen = 0
-        for inputs, wanted in Batches(self.data, PREDICTION_BATCH):
+        for inputs, wanted in batches_of_bounded_size(self.data, width):
             yield self.outputs[n_seen : n_seen + len(wanted[0])], inputs, wanted
             n_seen += len(wanted[0])
 
@@ -42,7 +40,8 @@ def held_out_samples(net: RecurrentNet, data: SequenceDataset) -> LeftOut:
     """At most `LARGEST` of them, with the outputs of the net."""
     data = data.take(torch.from_numpy(evenly_spread(len(data), LARGEST)))
     none = torch.empty(0, net.n_outputs, device=data.device)  # of one process there may be no samples
-    return LeftOut(data, torch.cat([none, *(net(*inputs) for inputs, _ in Batches(data, PREDICTION_BATCH))]))
+    batches = batches_of_bounded_size(data, net.width)
+    return LeftOut(data, torch.cat([none, *(net(*inputs) for inputs, _ in batches)]))
 
 
 def n_steps_to_read(net: RecurrentNet, longest: int) -> int:
@@ -66,8 +65,14 @@ class Products:
     crossed: Tensor
     squares: Tensor
 
-    def __sub__(self, part: Products) -> Products:
-        return Products(self.inputs - part.inputs, self.crossed - part.crossed, self.squares - part.squares)
+    @staticmethod
+    def sum(parts: Sequence[Products]) -> Products:
+        return Products(*(sum(getattr(part, field.name) for part in parts) for field in fields(Products)))
+
+    @property
+    def has_samples(self) -> bool:
+        """Not where float32 has rounded all weights to nothing."""
+        return bool(self.inputs[0, 0] > 0)
 
     def error(self, weights: Tensor) -> Tensor:
         """The squared error of each output, (n_outputs,), with weights (1 + n_inputs, n_outputs)."""
@@ -103,7 +108,7 @@ def blend(
     *,
     n_steps: int,
     of_train: bool,
-) -> NDArray[np.float64]:
+) -> None:
     """Give each output of the net the share in its mixture with a ridge regression that fits what was left out best.
 
     The regression reads the newest `n_steps` of each sequence. It has few weights, which do not overfit where the net
@@ -113,29 +118,29 @@ def blend(
     Parameters
     ----------
     of_train : bool
-        Whether the parts left out are parts of `train`, each with a net that was trained on the others.
-
-    Returns
-    -------
-    ndarray of shape (n_outputs,)
-        The shares.
+        Whether the parts left out make up `train`, each with a net that was trained on the others.
     """
-    whole = products_of(net, train.take(torch.from_numpy(evenly_spread(len(train), LARGEST))), n_steps)
     parts = [products_of(net, part.data, n_steps) for part in left_out]
-    without = [Ridge(whole - part if of_train else whole) for part in parts]
+    if of_train:
+        whole, others = Products.sum(parts), [Products.sum(parts[:i] + parts[i + 1 :]) for i in range(len(parts))]
+    else:
+        whole = products_of(net, train.take(torch.from_numpy(evenly_spread(len(train), LARGEST))), n_steps)
+        others = [whole]
+    if not all(products.has_samples for products in others):
+        return
+    without = [Ridge(products) for products in others]
     penalty = best_penalty(without, parts)
     share = best_share(net, criterion, left_out, [ridge.weights(penalty) for ridge in without], n_steps)
     if (share < 1).any():
         weights = Ridge(whole).weights(penalty)
         net.blend(weights[1:].T, weights[0], share)
-    return share.numpy()
 
 
 def products_of(net: RecurrentNet, data: SequenceDataset, n_steps: int) -> Products:
     n_inputs = 1 + n_steps * net.encoder.n_numbers
     total = torch.zeros(n_inputs, n_inputs + net.n_outputs, dtype=torch.float64)
     squares = torch.zeros(net.n_outputs, dtype=torch.float64)
-    for inputs, (targets, weights) in Batches(data, PREDICTION_BATCH):
+    for inputs, (targets, weights) in batches_of_bounded_size(data, net.width):
         rows = net.linear_inputs(*inputs, n_steps=n_steps)
         wanted = targets if net.anchor is None else targets - net.anchor_offset(*inputs)
         rows = torch.cat([torch.ones_like(rows[:, :1]), rows, wanted], dim=1).cpu().double()
@@ -161,7 +166,7 @@ def best_share(
     for part, of_part in zip(left_out, weights, strict=True):
         bias, slopes = of_part.to(part.outputs).split([1, len(of_part) - 1])
         shares = SHARES.to(part.outputs)[:, None, None]
-        for of_net, inputs, (targets, sample_weights) in part.batches():
+        for of_net, inputs, (targets, sample_weights) in part.batches(net.width):
             linear = net.linear_inputs(*inputs, n_steps=n_steps) @ slopes + bias
             if net.anchor is not None:
                 linear = linear + net.anchor_offset(*inputs)

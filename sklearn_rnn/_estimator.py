@@ -49,7 +49,6 @@ class RecurrentEstimator(SequenceReader):
         *("categorical_features", "embedding_size"),
     )
     n_steps_in_: int
-    segment_size_: int
     classes_: NDArray
     _y_form: str
 
@@ -208,7 +207,6 @@ class RecurrentEstimator(SequenceReader):
         check_units(mean, scale, "X")
         categorical = self._categorical_channels(sequences)
         missing[categorical] = False
-        self.segment_size_ = self._segment_size(sequences, bool(len(categorical)))
         dtype = getattr(torch, self.dtype)
         module = RecurrentNet(
             sequences.n_channels,
@@ -219,7 +217,7 @@ class RecurrentEstimator(SequenceReader):
             nonlinearity=str(self.nonlinearity),
             **self._ways_to_compute(),
             pooling=str(self.pooling),
-            segment_size=self.segment_size_,
+            segment_size=self._segment_size(sequences, bool(len(categorical))),
             input_mean=rounded(mean, self.dtype),
             input_scale=rounded(scale, self.dtype),
             missing=np.flatnonzero(missing).tolist(),
@@ -237,6 +235,10 @@ class RecurrentEstimator(SequenceReader):
         if self.per_step or has_categories:
             return 1
         return max(gathered(-(-int(np.median(sequences.lengths)) // MOST_SEGMENTS)))
+
+    @property
+    def segment_size_(self) -> int:
+        return self.net_.module_.segment_size
 
     def _make_dataset(
         self,

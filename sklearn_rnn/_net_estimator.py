@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import threading
 from numbers import Integral
 from typing import Any
@@ -182,6 +183,11 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         if net is not None:
             state["_frozen_net"] = freeze_net(net)
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            self.__dict__.setdefault(name, parameter.default)  # of a version that did not have it
 
 
 def _plain(parameter: Any) -> Any:

@@ -19,11 +19,10 @@ from sklearn_rnn.sequences import Sequences
 def predict_net(module: RecurrentNet, sequences: Sequences, device: str) -> NDArray[np.float64] | Sequences:
     """Outputs in the units of y: (n_samples, n_outputs[, n_quantiles]), or Sequences of them for a net per step."""
     dataset = SequenceDataset(sequences, device=device)
-    width = module.encoder.output_size + module.recurrent.output_size
     if not module.per_step:
-        return _predict_samples(lambda *inputs: module.unscale(module(*inputs)), dataset, width)
+        return _predict_samples(lambda *inputs: module.unscale(module(*inputs)), dataset, module.width)
     outputs, samples = [], []
-    for rows, (values, lengths) in prediction_batches(dataset, width):
+    for rows, (values, lengths) in prediction_batches(dataset, module.width):
         raw = module.unscale(module(values, lengths))[: len(rows)]
         outputs.append(raw[valid_steps(values, lengths)[: len(rows)]].cpu().numpy())  # (steps of the batch, n_outputs)
         samples.append(rows)

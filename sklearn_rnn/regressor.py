@@ -71,7 +71,9 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         Whether to mix the net's predictions with those of a ridge regression on the numeric channels of the last steps,
         as many as make 512 numbers. It is in the proportion that fits the samples left out best: those that are held
         out, or, with fewer than 1,000, each of the parts that tell the number of epochs (see `max_epochs`). Where none
-        are, and with `per_step`, "poisson" and "quantile", the net is alone.
+        are, where steps have no numbers or more than 512, with `per_step`, "poisson" and "quantile", and where training
+        began with `partial_fit`, the net is alone. The regression sees no value farther than ten deviations from the
+        mean.
     {training}
     validation_split : {"tail", "random"}, default="tail"
         Which samples are held out: the last ones, as befits a time series, or any.
@@ -81,7 +83,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     ----------
     {attributes}
     net_share_ : ndarray of shape (n_outputs,)
-        The net's share in each prediction, see `blend`.
+        The net's share in each prediction as the first fit found it, see `blend`. Training that goes on changes the net
+        beside the regression.
 
     See Also
     --------
@@ -297,14 +300,17 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         held_out: SequenceDataset | None,
         parts: list[LeftOut],
     ) -> None:
-        self.net_share_ = np.ones(self._n_outputs)
         n_steps = n_steps_to_read(module, self.n_steps_in_)
         if not (self.blend and n_steps and self.loss in BLENDED) or self.per_step:
             return
         left_out = parts if held_out is None else [held_out_samples(module, held_out)]
         if left_out:
-            of_train = held_out is None
-            self.net_share_ = blend(module, criterion, train, left_out, n_steps=n_steps, of_train=of_train)
+            blend(module, criterion, train, left_out, n_steps=n_steps, of_train=held_out is None)
+
+    @property
+    def net_share_(self) -> NDArray[np.float64]:
+        config = self.net_.module_.config
+        return np.ones(config["n_outputs"]) if config.get("share") is None else np.array(config["share"])
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         if y is None:

@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 
-from sklearn_rnn import RNNRegressor, _blend, load, save
+from sklearn_rnn import RNNClassifier, RNNRegressor, _blend, load, save
 from sklearn_rnn.sequences import as_sequences
 
 STOPPING = {"hidden_size": 4, "max_epochs": 2, "early_stopping": True, "random_state": 0, "n_threads": 1}
@@ -275,3 +275,50 @@ def test_windows_of_a_table_are_forecast_as_well_as_by_ridge():
     best = np.mean((fit.predict(test[:, :-1]) - test[:, -1]) ** 2)
     model = RNNRegressor(hidden_size=16, random_state=0).fit(pd.DataFrame(train[:, :-1]), train[:, -1])
     assert np.mean((model.predict(pd.DataFrame(test[:, :-1])) - test[:, -1]) ** 2) < 1.03 * best
+
+
+@pytest.mark.parametrize("weights", [0.5 ** (np.arange(300)[::-1] / 3), np.where(np.arange(300) < 200, 1e-20, 1.0)])
+def test_a_part_that_has_nearly_all_weight_leaves_the_others_theirs(weights):
+    X, y = linear_task()
+    options = {"hidden_size": 4, "random_state": 0, "batch_size": 300, "n_threads": 1}
+    model = RNNRegressor(**options).fit(X, y, sample_weight=weights)
+    assert np.average((model.predict(X) - y) ** 2, weights=weights) < np.average(y**2, weights=weights)
+
+
+def test_parts_are_those_of_hand_made_regressions_where_weights_differ_by_much(monkeypatch):
+    X, y = linear_task()
+    weights = 0.5 ** (np.arange(300)[::-1] / 12)
+    seen = []
+    best_share = _blend.best_share
+    monkeypatch.setattr(_blend, "best_share", lambda *args: seen.append(args[3]) or best_share(*args))
+    options = {"hidden_size": 4, "random_state": 0, "dtype": "float64", "batch_size": 300, "n_threads": 1}
+    model = RNNRegressor(**options).fit(X, y, sample_weight=weights)
+    rows = newest_numbers(X[:, :, None], 8, *units(model))
+    mean, scale = (float(part) for part in model.net_.module_.output_units())
+    for i, of_part in enumerate(seen[0]):
+        others = np.flatnonzero(np.arange(300) // 100 != i)
+        fits = [ridge(rows[others], (y[others] - mean) / scale, float(p), weights[others]) for p in _blend.PENALTIES]
+        assert min(np.abs(fit.coef_ - of_part[1:, 0].numpy()).max() for fit in fits) < 1e-7
+
+
+def test_what_is_found_in_fit_is_not_there_before():
+    assert not hasattr(RNNRegressor(), "net_share_")
+    assert not hasattr(RNNRegressor(), "segment_size_")
+    assert not hasattr(RNNClassifier(), "segment_size_")
+
+
+@pytest.mark.parametrize("n_steps", [3, 8, 20])
+def test_it_reads_the_newest_steps_of_any_length(n_steps):
+    X = [
+        np.random.default_rng(i).normal([5, -100], [2, 30], size=(length, 2)) for i, length in enumerate([8, 3, 8, 11])
+    ]
+    net = RNNRegressor(**STOPPING, blend=False).fit(X * 10, np.arange(40.0)).net_.module_
+    mean, scale = net.encoder.mean.numpy(), net.encoder.scale.numpy()
+    lengths = torch.tensor([len(x) for x in X])
+    padded = torch.nn.utils.rnn.pad_sequence(
+        [torch.from_numpy(x).float() for x in X], batch_first=True, padding_value=9
+    )
+    expected = newest_numbers(X, n_steps, mean, scale)
+    np.testing.assert_allclose(net.linear_inputs(padded, lengths, n_steps=n_steps), expected, atol=1e-5)
+    alike = padded[[0, 2], :8]
+    np.testing.assert_allclose(net.linear_inputs(alike, None, n_steps=n_steps), expected[[0, 2]], atol=1e-5)

@@ -381,7 +381,9 @@ def test_values_of_other_kinds_come_back_as_they_were(value):
 def test_files_of_every_release_load_and_predict_what_they_did(frozen):
     expected = json.loads((frozen.parent / "predictions.json").read_text(encoding="utf-8"))[frozen.stem]
     _, predict = MODELS[frozen.stem]
-    np.testing.assert_allclose(predict(load(frozen)), expected, rtol=1e-4, atol=1e-6)
+    model = load(frozen)
+    np.testing.assert_allclose(predict(model), expected, rtol=1e-4, atol=1e-6)
+    assert repr(clone(model)) == repr(model)
 
 
 def test_the_first_release_has_its_files():

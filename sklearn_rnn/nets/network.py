@@ -50,6 +50,8 @@ class RecurrentNet(nn.Module):
         See :class:`~sklearn_rnn.nets.inputs.InputEncoder`.
     linear_steps : int
         Of how many of the newest steps a linear regression adds to the outputs.
+    share : sequence of float of length n_outputs, default=None
+        What it left to the cell, see :meth:`blend`; None is all.
     dtype : torch.dtype, default=None
         Of all numbers; None is torch's default.
     """
@@ -88,6 +90,7 @@ class RecurrentNet(nn.Module):
         categories: Mapping[int, Sequence[float]] | None = None,
         embedding_size: int | str = "auto",
         linear_steps: int = 0,
+        share: Sequence[float] | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         config = {name: value for name, value in locals().items() if name not in ("self", "__class__", "dtype")}
@@ -158,15 +161,24 @@ class RecurrentNet(nn.Module):
             raw = raw + (offset[..., None] if self.n_quantiles else offset)
         return raw
 
+    @property
+    def width(self) -> int:
+        """Numbers that it holds for each step of a sequence."""
+        return self.encoder.output_size + self.recurrent.output_size
+
     def linear_inputs(self, values: Tensor, lengths: Tensor | None, *, n_steps: int) -> Tensor:
         """What a linear regression reads: the numbers of the newest steps, (batch, n_steps * n_numbers).
 
         Ahead of a shorter sequence stand zeros, the means. Outliers count as :data:`FARTHEST` deviations, for they
         would be most of a sum.
         """
-        numbers = self.encoder.numbers(values).clamp(-FARTHEST, FARTHEST)
-        windows, n_windows = fold_segments(numbers, lengths, n_steps)
-        return last_step(windows, n_windows)
+        if lengths is None and n_steps <= values.shape[1]:
+            return self.encoder.numbers(values[:, -n_steps:]).clamp(-FARTHEST, FARTHEST).flatten(1)
+        ends = torch.full_like(values[:, 0, 0], values.shape[1], dtype=torch.int64) if lengths is None else lengths
+        step = ends[:, None] + torch.arange(-n_steps, 0, device=values.device)
+        newest = values.gather(1, step.clamp(min=0)[:, :, None].expand(-1, -1, values.shape[2]))
+        numbers = self.encoder.numbers(newest).clamp(-FARTHEST, FARTHEST)
+        return (numbers * (step >= 0)[:, :, None]).flatten(1)
 
     def blend(self, weight: Tensor, bias: Tensor, share: Tensor) -> None:
         """Leave a share (n_outputs,) to the outputs so far, and give the rest to a linear regression's.
@@ -179,7 +191,7 @@ class RecurrentNet(nn.Module):
         share : Tensor of shape (n_outputs,)
         """
         n_steps = weight.shape[1] // self.encoder.n_numbers
-        self.config = {**self.config, "linear_steps": n_steps}
+        self.config = {**self.config, "linear_steps": n_steps, "share": share.tolist()}
         self._allocate_linear(n_steps)
         kept = share.to(self.head.weight)
         self.head.weight.data *= kept[:, None]
