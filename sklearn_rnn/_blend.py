@@ -141,7 +141,7 @@ def products_of(net: RecurrentNet, data: SequenceDataset, n_steps: int) -> Produ
     total = torch.zeros(n_inputs, n_inputs + net.n_outputs, dtype=torch.float64)
     squares = torch.zeros(net.n_outputs, dtype=torch.float64)
     for inputs, (targets, weights) in batches_of_bounded_size(data, net.width):
-        rows = net.linear_inputs(*inputs, n_steps=n_steps)
+        rows = net.linear_inputs(net.encoder.numbers(inputs[0]), inputs[1], n_steps=n_steps)
         wanted = targets if net.anchor is None else targets - net.anchor_offset(*inputs)
         rows = torch.cat([torch.ones_like(rows[:, :1]), rows, wanted], dim=1).cpu().double()
         weighted = rows if weights is None else weights.cpu()[:, None] * rows
@@ -167,7 +167,7 @@ def best_share(
         bias, slopes = of_part.to(part.outputs).split([1, len(of_part) - 1])
         shares = SHARES.to(part.outputs)[:, None, None]
         for of_net, inputs, (targets, sample_weights) in part.batches(net.width):
-            linear = net.linear_inputs(*inputs, n_steps=n_steps) @ slopes + bias
+            linear = net.linear_inputs(net.encoder.numbers(inputs[0]), inputs[1], n_steps=n_steps) @ slopes + bias
             if net.anchor is not None:
                 linear = linear + net.anchor_offset(*inputs)
             mixtures = linear + shares * (of_net - linear)  # (n_shares, batch, n_outputs)

@@ -319,6 +319,8 @@ def test_it_reads_the_newest_steps_of_any_length(n_steps):
         [torch.from_numpy(x).float() for x in X], batch_first=True, padding_value=9
     )
     expected = newest_numbers(X, n_steps, mean, scale)
-    np.testing.assert_allclose(net.linear_inputs(padded, lengths, n_steps=n_steps), expected, atol=1e-5)
+    np.testing.assert_allclose(net.linear_inputs(net.encoder(padded), lengths, n_steps=n_steps), expected, atol=1e-5)
     alike = padded[[0, 2], :8]
-    np.testing.assert_allclose(net.linear_inputs(alike, None, n_steps=n_steps), expected[[0, 2]], atol=1e-5)
+    np.testing.assert_allclose(
+        net.linear_inputs(net.encoder(alike), None, n_steps=n_steps), expected[[0, 2]], atol=1e-5
+    )

@@ -141,9 +141,10 @@ class RecurrentNet(nn.Module):
         -------
         Tensor of shape (batch, n_outputs), with steps behind the batch if `per_step`, with quantiles at the end if any
         """
-        inputs, input_lengths = self.encoder(values), lengths
+        encoded = self.encoder(values)
+        inputs, input_lengths = encoded, lengths
         if self.segment_size > 1:
-            inputs, input_lengths = fold_segments(inputs, lengths, self.segment_size)
+            inputs, input_lengths = fold_segments(encoded, lengths, self.segment_size)
         if self.per_step:
             states = self.recurrent(inputs, input_lengths)  # (batch, steps, output_size)
         elif self.pool.kind == "last" and input_lengths is None:
@@ -152,7 +153,7 @@ class RecurrentNet(nn.Module):
             states = self.pool(self.recurrent(inputs, input_lengths), input_lengths)
         raw = self.head(self.dropout(states))
         if self.linear_steps:
-            newest = self.linear_inputs(values, lengths, n_steps=self.linear_steps)
+            newest = self.linear_inputs(encoded, lengths, n_steps=self.linear_steps)
             raw = raw + nn.functional.linear(newest, self.linear_weight, self.linear_bias)
         if self.n_quantiles:
             raw = spread_quantiles(raw.unflatten(-1, (self.n_outputs, self.n_quantiles)))
@@ -166,19 +167,27 @@ class RecurrentNet(nn.Module):
         """Numbers that it holds for each step of a sequence."""
         return self.encoder.output_size + self.recurrent.output_size
 
-    def linear_inputs(self, values: Tensor, lengths: Tensor | None, *, n_steps: int) -> Tensor:
+    def linear_inputs(self, encoded: Tensor, lengths: Tensor | None, *, n_steps: int) -> Tensor:
         """What a linear regression reads: the numbers of the newest steps, (batch, n_steps * n_numbers).
 
         Ahead of a shorter sequence stand zeros, the means. Outliers count as :data:`FARTHEST` deviations, for they
         would be most of a sum.
+
+        Parameters
+        ----------
+        encoded : Tensor of shape (batch, steps, n_numbers or more)
+            What the encoder gives.
         """
-        if lengths is None and n_steps <= values.shape[1]:
-            return self.encoder.numbers(values[:, -n_steps:]).clamp(-FARTHEST, FARTHEST).flatten(1)
-        ends = torch.full_like(values[:, 0, 0], values.shape[1], dtype=torch.int64) if lengths is None else lengths
-        step = ends[:, None] + torch.arange(-n_steps, 0, device=values.device)
-        newest = values.gather(1, step.clamp(min=0)[:, :, None].expand(-1, -1, values.shape[2]))
-        numbers = self.encoder.numbers(newest).clamp(-FARTHEST, FARTHEST)
-        return (numbers * (step >= 0)[:, :, None]).flatten(1)
+        numbers = encoded[:, :, : self.encoder.n_numbers]
+        longest = encoded.shape[1]
+        if lengths is None and n_steps <= longest:
+            newest = numbers[:, -n_steps:]
+        else:
+            ends = torch.full((len(encoded),), longest, device=encoded.device) if lengths is None else lengths
+            step = ends[:, None] + torch.arange(-n_steps, 0, device=encoded.device)
+            newest = numbers.gather(1, step.clamp(min=0)[:, :, None].expand(-1, -1, numbers.shape[2]))
+            newest = newest.masked_fill(step[:, :, None] < 0, 0.0)
+        return newest.clamp(-FARTHEST, FARTHEST).flatten(1)
 
     def blend(self, weight: Tensor, bias: Tensor, share: Tensor) -> None:
         """Leave a share (n_outputs,) to the outputs so far, and give the rest to a linear regression's.
