@@ -90,6 +90,10 @@ class SequenceDataset(torch.utils.data.Dataset):
         taken.weights = None if self.weights is None else self.weights[order.to(self.device)]
         return taken
 
+    def thinned(self, largest: int) -> Self:
+        """At most so many of the samples, from all over."""
+        return self.take(torch.from_numpy(evenly_spread(len(self), largest)))
+
     def gather(self, part: slice) -> tuple[Tensor, Tensor | None]:
         """Values (batch, steps, n_channels) and lengths (batch,), None where all fill the steps.
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_rnn._batches import SequenceDataset, batches_of_bounded_size, evenly_spread
+from sklearn_rnn._batches import SequenceDataset, batches_of_bounded_size
 from sklearn_rnn._device import torch_threads
 from sklearn_rnn._distributed import summed
 from sklearn_rnn._losses import Criterion
@@ -38,7 +38,7 @@ class LeftOut(NamedTuple):
 @torch.no_grad()
 def held_out_samples(net: RecurrentNet, data: SequenceDataset) -> LeftOut:
     """At most `LARGEST` of them, with the outputs of the net."""
-    data = data.take(torch.from_numpy(evenly_spread(len(data), LARGEST)))
+    data = data.thinned(LARGEST)
     none = torch.empty(0, net.n_outputs, device=data.device)  # of one process there may be no samples
     batches = batches_of_bounded_size(data, net.width)
     return LeftOut(data, torch.cat([none, *(net(*inputs) for inputs, _ in batches)]))
@@ -106,25 +106,30 @@ def blend(
     train: SequenceDataset,
     left_out: Sequence[LeftOut],
     *,
-    n_steps: int,
+    longest: int,
     of_train: bool,
 ) -> None:
     """Give each output of the net the share in its mixture with a ridge regression that fits what was left out best.
 
-    The regression reads the newest `n_steps` of each sequence. It has few weights, which do not overfit where the net
-    does, and finds at once what is linear. Penalty and share are those of the smallest loss over the parts left out
-    (Breiman 1996, Stacked regressions); in each, the regression is one without it.
+    The regression reads the newest steps of each sequence, see :func:`n_steps_to_read`. It has few weights, which do
+    not overfit where the net does, and finds at once what is linear. Penalty and share are those of the smallest loss
+    over the parts left out (Breiman 1996, Stacked regressions); in each, the regression is one without it.
 
     Parameters
     ----------
+    longest : int
+        Steps of the longest sequence.
     of_train : bool
         Whether the parts left out make up `train`, each with a net that was trained on the others.
     """
+    n_steps = n_steps_to_read(net, longest)
+    if not (left_out and n_steps):
+        return
     parts = [products_of(net, part.data, n_steps) for part in left_out]
     if of_train:
         whole, others = Products.sum(parts), [Products.sum(parts[:i] + parts[i + 1 :]) for i in range(len(parts))]
     else:
-        whole = products_of(net, train.take(torch.from_numpy(evenly_spread(len(train), LARGEST))), n_steps)
+        whole = products_of(net, train.thinned(LARGEST), n_steps)
         others = [whole]
     if not all(products.has_samples for products in others):
         return
@@ -147,8 +152,8 @@ def products_of(net: RecurrentNet, data: SequenceDataset, n_steps: int) -> Produ
         weighted = rows if weights is None else weights.cpu()[:, None] * rows
         total += rows[:, :n_inputs].T @ weighted
         squares += (rows * weighted)[:, n_inputs:].sum(dim=0)
-    inputs, crossed = torch.as_tensor(summed(total)).split([n_inputs, net.n_outputs], dim=1)
-    return Products(inputs, crossed, torch.as_tensor(summed(squares)))
+    inputs, crossed = summed(total).split([n_inputs, net.n_outputs], dim=1)
+    return Products(inputs, crossed, summed(squares))
 
 
 def best_penalty(without: Sequence[Ridge], parts: Sequence[Products]) -> Tensor:
@@ -173,4 +178,4 @@ def best_share(
             mixtures = linear + shares * (of_net - linear)  # (n_shares, batch, n_outputs)
             each = criterion(mixtures, targets.expand_as(mixtures))
             losses += (each if sample_weights is None else each * sample_weights[:, None]).sum(dim=1).cpu()
-    return SHARES[torch.as_tensor(summed(losses)).argmin(dim=0)]
+    return SHARES[summed(losses).argmin(dim=0)]

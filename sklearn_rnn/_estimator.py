@@ -17,7 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sklearn_rnn._batches import SequenceDataset
-from sklearn_rnn._blend import LeftOut
+from sklearn_rnn._blend import LeftOut, blend, held_out_samples
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._device import computing, device_for_fit, torch_threads
 from sklearn_rnn._distributed import check_alike, gathered, rank, summed
@@ -167,8 +167,10 @@ class RecurrentEstimator(SequenceReader):
                     optimizer_state=optimizer_state,
                     observers=[] if task is None else [task],
                 )
-                if not resume:
-                    self._mix(module, criterion, data, valid, left_out)
+                if not resume and self._is_blended():
+                    if valid is not None:
+                        left_out = [held_out_samples(module, valid)]
+                    blend(module, criterion, data, left_out, longest=self.n_steps_in_, of_train=valid is None)
         self._store_training(net, best_epoch, device, resume)
 
     def _read_samples(
@@ -317,15 +319,9 @@ class RecurrentEstimator(SequenceReader):
     def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
         """Rows to train on and rows held out."""
 
-    def _mix(
-        self,
-        module: RecurrentNet,
-        criterion: Criterion,
-        train: SequenceDataset,
-        held_out: SequenceDataset | None,
-        parts: list[LeftOut],
-    ) -> None:
-        """Mix another model's outputs with the new net's, in the proportion that the samples left out ask for."""
+    def _is_blended(self) -> bool:
+        """Whether a ridge regression is mixed in where samples are left out."""
+        return False
 
     def _parts_for_epochs(self, n_samples: int, seed: int) -> list[torch.Tensor]:
         """The parts of the samples that are to tell how many epochs are best; none where they are not asked."""

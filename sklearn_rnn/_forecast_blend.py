@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_rnn._batches import PREDICTION_BATCH, Batches, evenly_spread
+from sklearn_rnn._batches import PREDICTION_BATCH, Batches
 from sklearn_rnn._device import torch_threads
 from sklearn_rnn._forecast_data import ForecastDataset
 from sklearn_rnn.nets import ForecastNet
@@ -117,8 +117,8 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
     crossed = zeros(net.horizon, n_inputs, n_known)
     squares, counts = zeros(2, net.horizon)
     n_series = 0  # with anything to follow
-    chosen = torch.from_numpy(evenly_spread(len(data), max(LARGEST // net.n_targets, 1)))
-    for (values, lengths, known), (targets, _) in Batches(data.take(chosen), PREDICTION_BATCH):
+    chosen = data.thinned(max(LARGEST // net.n_targets, 1))
+    for (values, lengths, known), (targets, _) in Batches(chosen, PREDICTION_BATCH):
         of_target, outputs = net.normalised_pairs(values, lengths, targets)
         of_window, steps = net.known_features(values, lengths, net.known_encoder(known))
         some = ~outputs.isnan().all(dim=1)

@@ -17,8 +17,6 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_rnn._anchors import last_values, less_anchor, where_anchored
-from sklearn_rnn._batches import SequenceDataset
-from sklearn_rnn._blend import LeftOut, blend, held_out_samples, n_steps_to_read
 from sklearn_rnn._distributed import n_processes
 from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator, Samples, chosen_samples, rounded
@@ -292,20 +290,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         rows = np.arange(n_samples) if in_order else np.random.RandomState(seed).permutation(n_samples)
         return list(torch.from_numpy(rows).tensor_split(N_PARTS))
 
-    def _mix(
-        self,
-        module: RecurrentNet,
-        criterion: Criterion,
-        train: SequenceDataset,
-        held_out: SequenceDataset | None,
-        parts: list[LeftOut],
-    ) -> None:
-        n_steps = n_steps_to_read(module, self.n_steps_in_)
-        if not (self.blend and n_steps and self.loss in BLENDED) or self.per_step:
-            return
-        left_out = parts if held_out is None else [held_out_samples(module, held_out)]
-        if left_out:
-            blend(module, criterion, train, left_out, n_steps=n_steps, of_train=held_out is None)
+    def _is_blended(self) -> bool:
+        return self.blend and self.loss in BLENDED and not self.per_step
 
     @property
     def net_share_(self) -> NDArray[np.float64]:

@@ -11,21 +11,16 @@ from sklearn_rnn.nets.inputs import CategoryEmbedding, InputEncoder
 
 def encode(op: GraphBuilder, encoder: InputEncoder, values: str) -> str:
     """(batch, steps, n_channels) to (batch, steps, output_size)."""
-    parts = [encode_numbers(op, encoder, values)] if encoder.n_numbers else []
+    parts = []
+    if encoder.numeric:
+        numeric = op.Gather(values, encoder.numeric, axis=2) if encoder.categorical else values
+        parts.append(nan_to_zero(op, op.Div(op.Sub(numeric, as_array(encoder.mean)), as_array(encoder.scale))))
+    if encoder.missing:
+        parts.append(op.cast(op.IsNaN(op.Gather(values, encoder.missing, axis=2)), op.dtype))
     for channel, embedding in zip(encoder.categorical, encoder.embeddings, strict=True):
         assert isinstance(embedding, CategoryEmbedding)
         parts.append(embed(op, embedding, op.Gather(values, channel, axis=2)))
     return parts[0] if len(parts) == 1 else op.Concat(*parts, axis=2)
-
-
-def encode_numbers(op: GraphBuilder, encoder: InputEncoder, values: str) -> str:
-    """Numeric channels and which of their values are missing, (batch, steps, n_numbers)."""
-    numeric = op.Gather(values, encoder.numeric, axis=2) if encoder.categorical else values
-    standardised = nan_to_zero(op, op.Div(op.Sub(numeric, as_array(encoder.mean)), as_array(encoder.scale)))
-    if not encoder.missing:
-        return standardised
-    missing = op.cast(op.IsNaN(op.Gather(values, encoder.missing, axis=2)), op.dtype)
-    return op.Concat(standardised, missing, axis=2)
 
 
 def embed(op: GraphBuilder, embedding: CategoryEmbedding, values: str) -> str:

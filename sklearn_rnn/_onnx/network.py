@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_rnn._onnx.graph import GraphBuilder
-from sklearn_rnn._onnx.inputs import encode, encode_numbers, fold_segments
+from sklearn_rnn._onnx.inputs import encode, fold_segments
 from sklearn_rnn._onnx.parts import as_array, linear, slice_axis, valid_steps
 from sklearn_rnn._onnx.recurrent import run_layers
 from sklearn_rnn.nets import RecurrentNet
@@ -15,9 +15,10 @@ from sklearn_rnn.nets.pooling import Pooling
 
 def recurrent_net(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str) -> str:
     """Outputs in the units of y, float64, as RecurrentNet's `forward` and `unscale` give them."""
-    inputs, input_lengths = encode(op, net.encoder, values), lengths
+    encoded = encode(op, net.encoder, values)
+    inputs, input_lengths = encoded, lengths
     if net.segment_size > 1:
-        inputs, input_lengths = fold_segments(op, inputs, lengths, net.segment_size)
+        inputs, input_lengths = fold_segments(op, encoded, lengths, net.segment_size)
     states, last = run_layers(op, net.recurrent, inputs, input_lengths)  # (steps, directions, batch, hidden_size)
     if net.pool.kind == "last" and not net.per_step:
         features = op.Reshape(op.Transpose(last[-1][0], perm=[1, 0, 2]), [0, -1])  # (batch, output_size)
@@ -26,7 +27,7 @@ def recurrent_net(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str
         features = features if net.per_step else pool(op, net.pool, features, input_lengths)
     raw = linear(op, net.head, features)
     if net.linear_steps:
-        raw = op.Add(raw, go_straight(op, net, values, lengths))
+        raw = op.Add(raw, go_straight(op, net, encoded, lengths))
     if net.n_quantiles:
         raw = spread_quantiles(op, op.Reshape(raw, [-1, net.n_outputs, net.n_quantiles]))
     if net.anchor is not None:
@@ -35,9 +36,10 @@ def recurrent_net(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str
     return unscale(op, net, op.Exp(raw) if net.log_link else raw)
 
 
-def go_straight(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str) -> str:
+def go_straight(op: GraphBuilder, net: RecurrentNet, encoded: str, lengths: str) -> str:
     """What the linear regression says of the newest steps, (batch, n_outputs)."""
-    within = op.Min(op.Max(encode_numbers(op, net.encoder, values), op.number(-FARTHEST)), op.number(FARTHEST))
+    numbers = slice_axis(op, encoded, 2, 0, net.encoder.n_numbers)
+    within = op.Min(op.Max(numbers, op.number(-FARTHEST)), op.number(FARTHEST))
     windows, n_windows = fold_segments(op, within, lengths, net.linear_steps)
     newest = op.GatherND(windows, op.Unsqueeze(op.Sub(n_windows, 1), [1]), batch_dims=1)
     return op.Add(op.MatMul(newest, as_array(net.linear_weight).T), as_array(net.linear_bias))

@@ -124,7 +124,9 @@ class RecurrentNet(nn.Module):
         self.head = nn.Linear(self.recurrent.output_size, n_outputs * max(n_quantiles, 1))
         for name in ("output_mean", "output_rest", "output_scale"):
             self.register_buffer(name, torch.empty(n_outputs))
-        self._allocate_linear(linear_steps)
+        self.linear_steps = linear_steps
+        if linear_steps:
+            self._hold(torch.empty(n_outputs, linear_steps * self.encoder.n_numbers), torch.empty(n_outputs))
         self.to(dtype)
         self.set_output_units(output_mean or [0.0] * n_outputs, output_scale or [1.0] * n_outputs)
 
@@ -199,20 +201,17 @@ class RecurrentNet(nn.Module):
         bias : Tensor of shape (n_outputs,)
         share : Tensor of shape (n_outputs,)
         """
-        n_steps = weight.shape[1] // self.encoder.n_numbers
-        self.config = {**self.config, "linear_steps": n_steps, "share": share.tolist()}
-        self._allocate_linear(n_steps)
+        self.linear_steps = weight.shape[1] // self.encoder.n_numbers
+        self.config = {**self.config, "linear_steps": self.linear_steps, "share": share.tolist()}
         kept = share.to(self.head.weight)
         self.head.weight.data *= kept[:, None]
         self.head.bias.data *= kept
-        self.linear_weight = ((1 - share[:, None]) * weight).to(self.head.weight)
-        self.linear_bias = ((1 - share) * bias).to(self.head.weight)
+        self._hold(((1 - share[:, None]) * weight).to(self.head.weight), ((1 - share) * bias).to(self.head.weight))
 
-    def _allocate_linear(self, n_steps: int) -> None:
-        self.linear_steps = n_steps
-        if n_steps:
-            self.register_buffer("linear_weight", torch.empty(self.n_outputs, n_steps * self.encoder.n_numbers))
-            self.register_buffer("linear_bias", torch.empty(self.n_outputs))
+    def _hold(self, weight: Tensor, bias: Tensor) -> None:
+        """The linear regression's, which training leaves as they are."""
+        self.register_buffer("linear_weight", weight)
+        self.register_buffer("linear_bias", bias)
 
     def set_output_units(self, mean: Sequence[float], scale: Sequence[float]) -> None:
         """Change what outputs are counted from and in.
