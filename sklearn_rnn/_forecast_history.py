@@ -25,7 +25,7 @@ from sklearn_rnn._panel import (
     with_numbers,
     with_static_values,
 )
-from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups, of_group
+from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups, of_group, other_rows
 from sklearn_rnn._times import format_time
 
 
@@ -115,10 +115,10 @@ class HistoryForecaster(NetEstimator):
         return Rows(self._last_values, self._last_groups, self._last_labels, self._last_times)
 
     def _remember(self, rows: Rows, resume: bool = False) -> None:
-        """Keep the last rows of each group of the sorted rows; to `resume`, behind and beside those remembered."""
+        """Keep the last rows of each group of the sorted rows; to `resume`, among those remembered."""
         last = last_rows_of_groups(rows, None, max(self.n_steps_, self.season_))
         if resume:
-            self._append(self._with_history(last, follow=False, history=earlier_rows))
+            self._append(self._with_history(last, follow=False, history=other_rows))
             return
         self._last_values, self._last_groups, self._last_times = last.values, last.groups, last.times
         self._last_labels = last.labels

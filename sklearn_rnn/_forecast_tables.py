@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -27,6 +28,11 @@ def column_names(roles: Roles, quantiles: Sequence[float] | None) -> list[Hashab
 def check_column_names(roles: Roles, quantiles: Sequence[float] | None) -> None:
     """ValueError if two columns of a table of forecasts would have one name."""
     names = pd.Index([*([] if roles.time is None else [roles.time]), *roles.group, *column_names(roles, quantiles)])
+    twice = [name for name, count in Counter(_quantile_names(quantiles)).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"quantiles has two that are both called {twice[0]!r}, by their first six digits. Drop one of them."
+        )
     if not names.is_unique:
         raise ValueError(
             f"Forecasts would have two columns with the name {names[names.duplicated()][0]!r}: a column of X has the "

@@ -44,6 +44,7 @@ CALENDAR = {
 }
 
 # What pandas may find in columns of objects.
+DATES = ("date", "datetime", "datetime64", "time", "timedelta", "timedelta64", "period")
 NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
 SOME_GROUPS = "To forecast some groups alone, such as those that have not ended, pass their recent rows as X, too."
 MANY_CATEGORIES = 100
@@ -136,7 +137,7 @@ def find_roles(
     if twice:
         raise ValueError(f"Column {twice[0]!r} is named for two roles, but a column has one. Name it once.")
     for name in target:
-        if not pd.api.types.is_numeric_dtype(frame[name]) or frame[name].dtype.kind == "c":
+        if not is_numeric(frame[name]) or frame[name].dtype.kind == "c":
             raise ValueError(f"target {name!r} is {frame[name].dtype}, but a target must be numbers.")
     past = [name for name in frame.columns if name not in named]
     categories = {name: _values_of(frame[name]) for name in [*past, *known, *static] if _is_categorical(frame[name])}
@@ -333,7 +334,8 @@ def _known_values(
         )
     known_only = Roles(roles.time, roles.group, (), (), roles.known, (), (), roles.categories)
     has_times = expected.times is not None
-    given, times, _ = read_history(future, known_only, str(expected.values.dtype), row_times=has_times)
+    with reading("future"):
+        given, times, _ = read_history(future, known_only, str(expected.values.dtype), row_times=has_times)
     if has_times:
         check_kind(times, frequency, "future")
     rows = _matching_rows(given, expected, horizon, frequency)
@@ -430,10 +432,11 @@ def _check_one_zone(times: Times, original: pd.Index | pd.Series | None) -> None
 
 
 def _is_categorical(column: pd.Series) -> bool:
-    if column.dtype.kind in "mMc" or isinstance(column.dtype, (pd.PeriodDtype, pd.DatetimeTZDtype)):
+    kind = pd.api.types.infer_dtype(column) if column.dtype == object else ""
+    if column.dtype.kind in "mMc" or kind in DATES or isinstance(column.dtype, (pd.PeriodDtype, pd.DatetimeTZDtype)):
         raise ValueError(
-            f"Column {column.name!r} is {column.dtype}, which is neither numbers nor categories. Name it with time= if "
-            "it tells the times, or drop it."
+            f"Column {column.name!r} is {kind or column.dtype}, which is neither numbers nor categories. Name it with "
+            "time= if it tells the times, or drop it."
         )
     return not is_numeric(column)
 

@@ -33,7 +33,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "per_step": ["boolean"],
     "optimizer": [StrOptions(set(OPTIMIZERS)), type],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
-    "schedule": [StrOptions({*SCHEDULES, "plateau"})],
+    "schedule": [StrOptions({*SCHEDULES, "plateau", "constant"})],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -96,7 +96,7 @@ optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optim
         The largest step size of the schedule.
     schedule : {"one_cycle", "cosine", "plateau", "constant"}, default="one_cycle"
         The course of the learning rate over the training: up and down (Smith and Topin 2019), down, halved when the
-        loss stalls, or constant.
+        loss stalls, or constant, which is for callbacks that set it, too: the first two set it after each update.
     weight_decay : float, default=0.01
         Decoupled weight decay (Loshchilov and Hutter 2019), so that "adam" is "adamw". For "rmsprop" it is part of the
         gradient and does more: set it lower. A class decays as its own default says.
@@ -201,7 +201,7 @@ def check_net_and_training(estimator: Any) -> None:
             "and needs no more, for vectors as well as matrices. Choose one of "
             f"{', '.join(OPTIMIZERS)}, or such a class."
         )
-    check_callbacks(estimator.callbacks or ())
+    check_callbacks(estimator.callbacks or (), estimator.schedule)
     if estimator.precision == "bf16" and estimator.dtype == "float64":
         raise ValueError(
             "precision='bf16' rounds what dtype='float64' would keep. Set dtype='float32', or precision='full'."

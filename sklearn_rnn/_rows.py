@@ -341,8 +341,8 @@ def check_no_infinity(values: NDArray, names: Sequence[str] | None = None) -> No
             row, channel = np.argwhere(infinite)[0]
             name = channel if names is None else repr(names[channel])
             raise ValueError(
-                f"Input X contains infinity, or a number too large for {values.dtype}: channel {name}, row "
-                f"{begin + row}. Replace it; NaN marks a missing value."
+                f"Column {name} has infinity, or a number too large for {values.dtype}, in row {begin + row}. Replace "
+                "it; NaN marks a missing value."
             )
 
 

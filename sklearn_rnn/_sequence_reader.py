@@ -33,6 +33,8 @@ class SequenceReader(NetEstimator):
     def _read_X(self, X: Any, dtype: str, reset: bool) -> Sequences:
         if isinstance(X, (list, tuple)) and not is_ragged(X):
             X = self._read_lists(X, reset)
+        elif isinstance(X, np.ndarray) and X.ndim == 2 and not reset and self._has_sequences_of_numbers():
+            X = X[:, :, None]
         if not is_table(X):
             sequences = as_sequences(X, dtype=dtype)
             self._check_channels(sequences, reset)
@@ -62,7 +64,7 @@ class SequenceReader(NetEstimator):
             if is_ragged(X):
                 X = list(X)[some]
             else:
-                X = X.iloc[some] if hasattr(X, "iloc") else np.asarray(plain_data(X, "X"))[some]
+                X = plain_data(X.iloc[some], "X") if hasattr(X, "iloc") else np.asarray(plain_data(X, "X"))[some]
                 X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", allow_nd=True)
             X = as_sequences(X, n_channels=sequences.n_channels, dtype=np.float64)
         names = sequences.channel_names or [f"channel {i}" for i in range(sequences.n_channels)]
@@ -76,6 +78,10 @@ class SequenceReader(NetEstimator):
         if array.ndim == 2 and not reset and self.n_features_in_ == self.net_.module_.config["n_channels"] == 1:
             return array[:, :, None]
         return array if array.ndim == 3 else X
+
+    def _has_sequences_of_numbers(self) -> bool:
+        """Whether fit had sequences (n_steps, 1), rather than rows of a table, each a sequence of its columns."""
+        return self.n_features_in_ == self.net_.module_.config["n_channels"] == 1 < self.n_steps_in_
 
     def _check_channels(self, sequences: Sequences, reset: bool) -> None:
         names = sequences.channel_names
@@ -125,6 +131,10 @@ class SequenceReader(NetEstimator):
             )
         if hasattr(X_val, "columns"):
             X_val = validate_data(self, X_val, reset=False, dtype=self.dtype, ensure_all_finite="allow-nan")
+        elif is_table(X) and is_table(X_val) and X_val.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X_val has {X_val.shape[1]} columns, but X has {self.n_features_in_}. Pass the same columns."
+            )
         held_out = as_sequences(X_val, n_channels=int(self.n_channels), dtype=self.dtype)
         if held_out.n_channels != sequences.n_channels:
             raise ValueError(

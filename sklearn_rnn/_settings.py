@@ -20,11 +20,11 @@ def _one_cycle(progress: float) -> float:
     return (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
 
 
-# The learning rate as a fraction of its setting, by the progress of training from 0 to 1.
+# The learning rate as a fraction of its setting, by the progress of training from 0 to 1. By any other schedule it is a
+# callback's matter.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "one_cycle": _one_cycle,
     "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
-    "constant": lambda progress: 1.0,
 }
 
 

@@ -19,7 +19,7 @@ from skorch.callbacks import (
 )
 
 from sklearn_rnn._course import Course
-from sklearn_rnn._settings import TrainingSettings
+from sklearn_rnn._settings import SCHEDULES, TrainingSettings
 
 
 class StopTraining(KeyboardInterrupt):
@@ -71,10 +71,10 @@ class Tell(Callback):
         self.observers = ()  # they know the training data, which the net outlives
 
 
-def check_callbacks(callbacks: Iterable[Any]) -> None:
+def check_callbacks(callbacks: Iterable[Any], schedule: str) -> None:
     """TypeError for what skorch takes for no callback, or what could not do its work here.
 
-    skorch takes a callback, its class, or either with a name before it.
+    skorch takes a callback, its class, or either with a name before it. ValueError for a second schedule.
     """
     for callback in callbacks:
         is_named = isinstance(callback, tuple) and len(callback) == 2 and isinstance(callback[0], str)
@@ -87,6 +87,11 @@ def check_callbacks(callbacks: Iterable[Any]) -> None:
                 f"callbacks has {kind.__name__}, but the nets are trained on standardised targets, by which no metric "
                 "can score. Drop it: the losses are in history_, and scikit-learn's ScoringMonitor (from its version "
                 "1.9 on), set by set_callbacks, scores each epoch."
+            )
+        if issubclass(kind, LRScheduler) and schedule in SCHEDULES:
+            raise ValueError(
+                f"callbacks has {kind.__name__}, which sets the learning rate, but so does schedule={schedule!r} after "
+                "each update. Drop it, or set schedule='constant'."
             )
 
 

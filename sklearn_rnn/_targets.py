@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from sklearn_rnn._validation import plain_data
 from sklearn_rnn.sequences import Sequences, as_sequences, is_vector_of_objects
 
 
@@ -96,17 +98,19 @@ def flat_steps(y: Any, sequences: Sequences) -> NDArray:
 def _items(y: Any, sequences: Sequences) -> list[NDArray]:
     if form_of(y) == "list":
         return [np.asarray(item) for item in y]
-    dense = np.asarray(y)
+    dense = np.asarray(plain_data(y, "y"))
     if dense.ndim < 2:
         raise ValueError(
             f"y has shape {dense.shape}, but per_step=True takes a target for every step: a list of arrays, Sequences, "
             "or an array of shape (n_samples, n_steps) with NaN where a sequence has no step."
         )
-    if dense.dtype.kind != "f":
-        return list(dense)
-    padded = as_sequences(dense if dense.ndim == 3 else dense[:, :, None], dtype=np.float64)
-    _check_places(padded, sequences)
-    return list(padded)
+    if dense.dtype == object:
+        dense = pd.Series(dense.ravel()).infer_objects().to_numpy().reshape(dense.shape)
+    there = np.where(pd.isna(dense), np.nan, 0.0)
+    places = as_sequences(there if dense.ndim == 3 else there[:, :, None])
+    _check_places(places, sequences)
+    _, first = place_in_rows(places)
+    return [row[begin : begin + n] for row, begin, n in zip(dense, first, places.lengths, strict=True)]
 
 
 def _check_places(targets: Sequences, sequences: Sequences) -> None:

@@ -81,7 +81,10 @@ def _read_times(index: pd.Index, name: str) -> Times:
             "first, strings for example with pd.to_datetime."
         )
     if index.dtype.kind == "f":
-        numbers = index.to_numpy(dtype=np.float64)
+        numbers = index.to_numpy()
+        if numbers.dtype in (np.float16, np.float32):
+            numbers = numbers.astype(str)  # 0.1, which in float64 is another number
+        numbers = numbers.astype(np.float64)
         if np.isinf(numbers).any():
             raise ValueError(f"{name} is infinite in row {int(np.isinf(numbers).argmax())}. Drop these rows.")
         return Times(numbers, FLOATS)

@@ -6,6 +6,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import validate_parameter_constraints
@@ -43,6 +44,10 @@ def plain_data(data: Any, name: str) -> Any:
     is_numeric = all(getattr(dtype, "kind", "O") in "fiub" for dtype in types)
     if hasattr(data, "columns") and is_numeric and any(hasattr(dtype, "na_value") for dtype in types):
         return data.astype(np.float64)  # pandas' nullable types
+    if hasattr(data, "columns") and any(getattr(dtype, "kind", "") == "O" for dtype in types):
+        return data.where(data.notna(), np.nan)
+    if isinstance(data, np.ndarray) and data.dtype == object:
+        return np.where(pd.isna(data), np.nan, data)
     return data
 
 

@@ -298,8 +298,9 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         unknown = self.classes_[codes] != labels
         if unknown.any():
             raise ValueError(
-                f"y has the class {labels[unknown][0]!r}, which is not among the model's classes "
-                f"{self.classes_.tolist()}. Name all classes in the first call, or fit anew with warm_start=False."
+                f"y has the class {labels[unknown][:1].tolist()[0]!r}, which is not among the model's classes "
+                f"{self.classes_.tolist()}: those of y in fit, or named in the first call of partial_fit. Leave it "
+                "out, or fit anew with it."
             )
         targets = codes[:, None].astype(np.float64)
         return targets if layout is None else with_values(layout, targets)

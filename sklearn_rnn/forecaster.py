@@ -107,7 +107,8 @@ class RNNForecaster(OriginForecaster):
     learning_rate : float, default=0.002
         The largest step size of the schedule.
     schedule : {"one_cycle", "cosine", "plateau", "constant"}, default="one_cycle"
-        The course of the learning rate over the training.
+        The course of the learning rate over the training: up and down, down, halved when the loss stalls, or constant,
+        which is for callbacks that set it, too: the first two set it after each update.
     weight_decay : float, default=0.01
         Decoupled weight decay (Loshchilov and Hutter 2019), so that "adam" is "adamw". For "rmsprop" it is part of the
         gradient and does more: set it lower. A class decays as its own default says.

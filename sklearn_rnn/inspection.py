@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._sequence_reader import SequenceReader
 from sklearn_rnn.sequences import Sequences, as_sequences, is_table
 
 MOST_BLOCKS = 12  # of lags, where the user does not say how long they are
@@ -237,7 +238,7 @@ def _reach_last_step(model: Any, X: Any) -> tuple[Any, Sequences, Any]:
         return *_reach_last_step(model.best_estimator_, X)[:2], scorer
     if isinstance(model, Pipeline):
         return _reach_last_step(model.steps[-1][1], model[:-1].transform(X) if len(model) > 1 else X)
-    if hasattr(model, "_net_dtype"):  # an estimator of this package
+    if isinstance(model, SequenceReader):
         return model, model._check_X(X, model._net_dtype, reset=False), None
     n_channels = getattr(model, "n_channels", None)
     if n_channels is None and is_table(X):

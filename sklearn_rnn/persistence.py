@@ -63,8 +63,9 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     model : estimator
-        Of this package and scikit-learn alone, with all that it holds, but for scikit-learn's trees and what boosts or
-        averages them. Functions may be numpy's ufuncs and scikit-learn's metrics.
+        Of this package and scikit-learn alone, with all that it holds, but for what holds scikit-learn's compiled
+        objects: trees and what boosts or averages them, neighbours found by a KDTree, Gaussian processes, losses of
+        generalized linear models. Functions may be numpy's ufuncs and scikit-learn's metrics.
     path : str or path-like
         The file; ".skops" is a usual ending.
 
@@ -113,10 +114,11 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     if refused:
         what = ", ".join(sorted(f"{packer.places.get(name, 'model')} ({name})" for name in refused))
         raise ValueError(
-            f"A safe file cannot hold {what}. It holds plain values and the types of scikit-learn and sklearn_rnn. Set "
-            "what is named to one of these: callbacks to None, an optimizer to its name, a function to one of numpy's; "
-            "set_params keeps the fit, and set_callbacks() drops scikit-learn's callbacks. Or use joblib, whose files "
-            "may hold anything, and so run any code when they are loaded."
+            f"A safe file cannot hold {what}. It holds plain values and the types of sklearn_rnn and scikit-learn, but "
+            "for its compiled ones, such as trees. Set what is named to one of these: callbacks to None, an optimizer "
+            "to its name, a function to one of numpy's; set_params keeps the fit, and set_callbacks() drops "
+            "scikit-learn's callbacks. Or use joblib, whose files may hold anything, and so run any code when they are "
+            "loaded."
         )
     write_whole(target, _with_header(data))
 

@@ -399,7 +399,7 @@ def _column_names(items: list) -> tuple[str, ...] | None:
     """The channels' names where every item is a DataFrame with the same columns."""
     if not all(hasattr(item, "columns") for item in items):
         return None
-    names = {tuple(map(str, item.columns)) for item in items}
+    names = {tuple(map(str, getattr(item, "column_names", item.columns))) for item in items}  # Arrow's, or pandas'
     if len(names) > 1:
         raise ValueError(f"The DataFrames of X differ in their columns: {sorted(names)[:2]}. Pass the same columns.")
     return names.pop()

@@ -164,6 +164,24 @@ def test_lists_of_one_length_are_sequences_as_those_of_several_are(kind):
     np.testing.assert_array_equal(given.predict(forms[kind]), expected.predict(X))
 
 
+def test_sequences_of_numbers_are_predicted_as_a_table_as_well():
+    """As nested lists are; after a table of one column, wider ones are refused as ever."""
+    X = np.random.default_rng(0).normal(size=(40, 6, 1))
+    model = RNNRegressor(**TINY).fit(X, X[:, -1, 0])
+    np.testing.assert_array_equal(model.predict(X[:, :, 0]), model.predict(X))
+    with pytest.raises(ValueError, match="X has 6 features, but RNNRegressor is expecting 1"):
+        RNNRegressor(**TINY).fit(X[:, 0], X[:, 0, 0]).predict(X[:, :, 0])
+
+
+def test_a_list_of_arrow_tables_is_one_of_data_frames():
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    X = np.random.default_rng(0).normal(size=(40, 6, 2))
+    frames = [pd.DataFrame(x, columns=["a", "b"]) for x in X]
+    model = RNNRegressor(**TINY).fit([arrow.table(frame) for frame in frames], X[:, -1, 0])
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(model.predict(frames), model.predict(X))
+
+
 def test_a_batch_of_one_length_is_read_as_one_of_several():
     model = RNNRegressor(**TINY).fit([[1.0, 2, 3], [4.0, 5]] * 10, [1, 2] * 10)
     together = model.predict([[1.0, 2, 3], [4.0, 5]])

@@ -335,12 +335,34 @@ def test_callbacks_that_score_are_refused(series, callback):
     "callback", [EarlyStopping, Checkpoint(), LRScheduler("ReduceLROnPlateau", monitor="valid_loss")]
 )
 def test_callbacks_that_watch_what_is_not_there_are_refused(series, callback):
-    model = RNNRegressor(**TINY, callbacks=[callback], early_stopping=False)
+    model = RNNRegressor(**TINY, schedule="constant", callbacks=[callback], early_stopping=False)
     with pytest.raises(
         ValueError, match="watches 'valid_loss(_best)?', but nothing is held out. Set early_stopping=True"
     ):
         model.fit(*series)
     model.set_params(callbacks=[EarlyStopping(monitor="train_loss")]).fit(*series)
+
+
+class SeenRates(Callback):
+    def initialize(self):
+        self.rates = []
+        return self
+
+    def on_batch_begin(self, net, batch=None, training=None, **kwargs):
+        if training:
+            self.rates.append(net.optimizer_.param_groups[0]["lr"])
+
+
+def test_a_callback_that_sets_the_learning_rate_has_the_last_word(series):
+    """As it would in skorch: a rate set at the end of an epoch is that of each update of the next one."""
+    X, y = series
+    seen, decay = SeenRates(), LRScheduler("StepLR", step_size=1, gamma=0.1)
+    options = {**TINY, "max_epochs": 3, "batch_size": -(-len(X) // 4), "learning_rate": 0.01}
+    model = RNNRegressor(**options, schedule="constant", callbacks=[seen, decay], early_stopping=False).fit(X, y)
+    np.testing.assert_allclose(np.reshape(seen.rates, (3, 4)), np.repeat([[0.01], [0.001], [0.0001]], 4, axis=1))
+    for schedule in ("one_cycle", "cosine"):
+        with pytest.raises(ValueError, match=f"callbacks has LRScheduler, .* but so does schedule='{schedule}'"):
+            model.set_params(schedule=schedule, callbacks=[("decay", decay)]).fit(X, y)
 
 
 def test_silent_by_default(series, capfd):

@@ -550,6 +550,12 @@ def test_a_warm_start_on_new_rows_remembers_those_before_them():
     pd.testing.assert_frame_equal(model.predict(), model.predict(df))
 
 
+def test_a_warm_start_on_older_rows_forgets_no_newer_ones():
+    df = waves()
+    model = RNNForecaster("load", 3, n_steps=48, warm_start=True, **TINY).fit(df[200:]).fit(df[:250])
+    pd.testing.assert_frame_equal(model.predict(), model.predict(df))
+
+
 def test_a_late_row_finds_its_place_in_the_history():
     df = waves()
     model = RNNForecaster("load", 3, **TINY).fit(df.drop(index=df.index[390]))

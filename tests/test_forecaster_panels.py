@@ -141,6 +141,9 @@ def test_booleans_of_arrow_are_numbers_as_others_are():
     arrow = df.astype({"promo": "bool[pyarrow]"})
     pd.testing.assert_frame_equal(model.predict(arrow), model.predict(df))
     pd.testing.assert_frame_equal(RNNForecaster("y", 3, n_steps=7, **TINY).fit(arrow).predict(), model.predict())
+    as_target = [df.assign(y=df["promo"].astype(dtype)) for dtype in ("bool", "bool[pyarrow]")]
+    of_bool, of_arrow = (RNNForecaster("y", 3, n_steps=7, **TINY).fit(table).predict() for table in as_target)
+    pd.testing.assert_frame_equal(of_arrow, of_bool)
 
 
 def test_a_backtest_without_the_models_quantiles_is_refused_by_its_summary():

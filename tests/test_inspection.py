@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_rnn import (
     RNNClassifier,
+    RNNForecaster,
     RNNRegressor,
     Sequences,
     SlidingWindow,
@@ -346,6 +347,10 @@ def test_bad_input_is_refused_in_words():
         channel_importance(only(0, 0), X, y, by="step")
     with pytest.raises(TypeError, match="Ridge is given a ndarray, but channel_importance permutes sequences"):
         channel_importance(Ridge().fit(X[:, 0], y), X[:, 0], y)
+    table = pd.DataFrame({"y": y})
+    forecaster = RNNForecaster("y", 2, hidden_size=2, max_epochs=1).fit(table)
+    with pytest.raises(TypeError, match="RNNForecaster is given a DataFrame, but channel_importance permutes"):
+        channel_importance(forecaster, table, y)
     with pytest.raises(ValueError, match="X has 1 sample, but there must be another one"):
         channel_importance(only(0, 0), X[:1], y[:1])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):

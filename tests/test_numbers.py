@@ -92,6 +92,15 @@ def test_narrow_and_integer_types_are_read_as_their_numbers(dtype):
     np.testing.assert_array_equal(in_list.predict(list(rounded)), expected)
 
 
+@pytest.mark.parametrize("missing", [pd.NA, None, np.nan])
+def test_missing_values_among_objects_are_missing(missing):
+    floats = np.where(X > 1, np.nan, X)
+    expected = RNNRegressor(**TINY).fit(floats, Y).predict(floats)
+    table = pd.DataFrame(np.where(X > 1, missing, X.astype(object)))
+    for given in (table, table.to_numpy()):
+        np.testing.assert_array_equal(RNNRegressor(**TINY).fit(given, Y).predict(given), expected)
+
+
 def test_float16_targets_do_not_overflow_in_their_mean():
     targets = np.full(40, 60_000, dtype=np.float16)
     targets[:20] = 50_000

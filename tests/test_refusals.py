@@ -23,6 +23,7 @@ X = np.random.default_rng(0).normal(size=(24, 5))
 Y = X[:, 0]
 TIMES = pd.date_range("2024", periods=30, freq="h")
 TABLE = pd.DataFrame({"load": np.sin(np.arange(30.0)), "wind": np.arange(30.0)}, index=TIMES)
+LATER = pd.DataFrame({"wind": [1.0, 2.0]}, index=TIMES[-1] + pd.to_timedelta([1, 2], unit="h"))
 CATEGORIES = Sequences(np.arange(24.0) % 3, np.arange(24), np.ones(24, int), categorical=[0])
 MIXED = [1, "one"] * 15
 
@@ -85,8 +86,12 @@ REFUSED = {
     ),
     "a missing label to score": (lambda: classifier().score(X, [True, None] * 12), "y contains a missing label, first"),
     "a missing label of a step to score": (
-        lambda: classifier(X > 0, per_step=True).score(X, np.where(X > 1, None, X > 0)),
+        lambda: classifier(X > 0, per_step=True).score(X, np.where(np.arange(5) == 2, None, X > 0)),
         "y contains a missing label, first",
+    ),
+    "a missing label of a last step": (
+        lambda: classifier(X > 0, per_step=True).score(X, np.where(np.arange(5) == 4, None, X > 0)),
+        "Sample 0 has 5 steps in X, but 4 targets in y",
     ),
     "one sequence as a table": (
         lambda: regressor(data=X[:, :, None].repeat(2, 2)).predict(X[0, :4].reshape(2, 2)),
@@ -136,6 +141,30 @@ REFUSED = {
     "a list as the future": (
         lambda: forecaster(known="wind").predict(future=[1, 2]),
         "future is a list, but must be a DataFrame",
+    ),
+    "infinity in the future": (
+        lambda: forecaster(known="wind").predict(future=LATER.assign(wind=np.inf)),
+        "future cannot be used: Column 'wind' has infinity, .* in row 0",
+    ),
+    "words in the future": (
+        lambda: forecaster(known="wind").predict(future=LATER.assign(wind="strong")),
+        "future cannot be used: Column 'wind' is .*, but it was numbers in fit",
+    ),
+    "quantiles of one name": (
+        lambda: forecaster(quantiles=[0.1, 0.1000000001]),
+        "quantiles has two that are both called 'q0.1'",
+    ),
+    "dates as categories": (
+        lambda: forecaster(TABLE.assign(day=TIMES.date)),
+        "Column 'day' is date, which is neither numbers nor categories",
+    ),
+    "validation rows of other columns": (
+        lambda: RNNRegressor(**TINY).fit(X, Y, X_val=X[:, :3], y_val=Y),
+        "X_val has 3 columns, but X has 5",
+    ),
+    "a class in validation alone": (
+        lambda: RNNClassifier(**TINY).fit(X, ["a", "b"] * 12, X_val=X, y_val=["z"] * 24),
+        "y_val cannot be used: y has the class 'z', which is not among the model's classes .'a', 'b'.: those of y in",
     ),
     "no backtest": (lambda: forecaster().backtest_summary(TABLE), "backtest must be the DataFrame"),
     "a summary by nothing": (lambda: summary_by([]), "by is .*, but must name columns of the backtest"),

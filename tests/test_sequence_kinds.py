@@ -154,6 +154,21 @@ def test_targets_by_step_come_back_in_the_form_of_y(ragged):
     assert np.isnan(predicted).sum() == np.isnan(padded).sum()
 
 
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
+@pytest.mark.parametrize("kind", ["labels", "numbers", "Int64"])
+def test_labels_by_step_can_be_padded_whatever_their_type(ragged, kind, missing):
+    items = [np.sign(item).astype(int) for item in running_sums(ragged)]
+    padded = np.full((80, 11), missing, dtype=object)
+    names = {-1: "down", 0: "none", 1: "up"} if kind == "labels" else {-1: -1, 0: 0, 1: 1}
+    for row, item in zip(padded, items, strict=True):
+        row[: len(item)] = [names[value] for value in item]
+    y = pd.DataFrame(padded).astype("Int64") if kind == "Int64" else padded
+    predicted = RNNClassifier(**TINY, per_step=True).fit(ragged, y).predict(ragged)
+    expected = RNNClassifier(**TINY, per_step=True).fit(ragged, items).predict(ragged)
+    for of_sample, item in zip(predicted, expected, strict=True):
+        assert list(of_sample[: len(item)]) == [names[value] for value in item]
+
+
 def test_weights_of_whole_samples_act_on_targets_by_step(ragged):
     kept = np.arange(80) % 2 == 0
     y = running_sums(ragged)

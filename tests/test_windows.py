@@ -488,8 +488,8 @@ FRAME = pd.DataFrame(
             "group .* has no value in row 1",
         ),
         (SlidingWindow(2), pd.DataFrame({"x": [1, 2]}, index=[7, 7]), r"Time 7 occurs more than once, .*group=.*reset"),
-        (SlidingWindow(2), hourly(4, load=[1, 2, np.inf, 4]), "infinity.*channel 'load', row 2"),
-        (SlidingWindow(2), np.array([[1.0], [1e300], [2.0]]), "too large for float32: channel 0, row 1"),
+        (SlidingWindow(2), hourly(4, load=[1, 2, np.inf, 4]), "Column 'load' has infinity, .* in row 2"),
+        (SlidingWindow(2), np.array([[1.0], [1e300], [2.0]]), "Column 0 has .* too large for float32, in row 1"),
         (SlidingWindow(2), pd.DataFrame({"x": [1j, 2]}), "Complex data not supported: column 'x'"),
         (SlidingWindow(2), hourly(4).index.to_numpy()[:, None], r"^X has times \(datetime64"),
         (
@@ -576,6 +576,12 @@ def test_numbers_that_float32_rounds_away_are_pointed_out(form):
     with pytest.warns(UserWarning, match="varies by .* around 1e.08, of which float32 loses"):
         SlidingWindow(3).fit(X)
     SlidingWindow(3).fit(X - 1e8)  # no warning
+
+
+def test_even_times_of_float32_are_even():
+    for dtype in (np.float32, np.float64):
+        df = pd.DataFrame({"x": np.arange(60.0)}, index=pd.Index(np.arange(60) * 0.1, dtype=dtype))
+        assert SlidingWindow(3).fit(df).max_gap_ == pytest.approx(0.1, abs=1e-12)
 
 
 def test_times_of_arrow_are_times():
