@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from sklearn_rnn._conformal import calibrate, recency
 from sklearn_rnn._device import computing, device_for_fit, torch_threads
 from sklearn_rnn._distributed import n_processes
 from sklearn_rnn._errors import reading, warn
-from sklearn_rnn._forecast_blend import blend
+from sklearn_rnn._forecast_blend import Trial, blend, folds, is_worth_trials
 from sklearn_rnn._forecast_data import (
     ForecastDataset,
     naive_forecast,
@@ -45,6 +46,7 @@ from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._prediction import predict_forecasts
 from sklearn_rnn._randomness import is_random, seeded
 from sklearn_rnn._rows import AGAINST_ROUNDING, Rows, as_names, spacings, warn_of_rounding
+from sklearn_rnn._settings import TrainingSettings
 from sklearn_rnn._statistics import (
     channel_statistics,
     check_units,
@@ -195,6 +197,7 @@ class BaseForecaster(HistoryForecaster):
                 randomness.close()  # so that fits in other threads need not wait
             task.begin(settings.n_epochs, partial(self._fitted_so_far, device=device, resume=resume))
             with computing(self.n_threads, module.recurrent, device):
+                trials = [] if stop_early or resume else self._trials(module, criterion, data, settings, seed)
                 net, best = fit_net(
                     module,
                     criterion,
@@ -205,7 +208,10 @@ class BaseForecaster(HistoryForecaster):
                     optimizer_state=state,
                     observers=[task],
                 )
-                self._mix(module, data, held_out if stop_early else None, resume)
+                if stop_early and held_out is not None:
+                    trials = [Trial(module, data, held_out)]
+                if self.blend and (trials or not resume):  # training went on with the mixture
+                    blend(module, data, trials)
                 if self.conformal and held_out is not None:
                     weights = recency(_rows_behind(rows, held_out))
                     calibrate(module, held_out, all_quantiles(self.quantiles), weights)
@@ -213,10 +219,17 @@ class BaseForecaster(HistoryForecaster):
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)
 
-    def _mix(self, module: ForecastNet, data: ForecastDataset, held_out: ForecastDataset | None, resume: bool) -> None:
-        """Blend a ridge regression in: not again without rows held out, for training went on with the mixture."""
-        if self.blend and (held_out is not None or not resume):
-            blend(module, data, held_out)
+    def _trials(
+        self, module: ForecastNet, criterion: Criterion, data: ForecastDataset, settings: TrainingSettings, seed: int
+    ) -> list[Trial]:
+        """Nets that learned from parts of few windows, of which none are held out; none where parts tell nothing."""
+        if not (self.blend and is_worth_trials(data)) or len(data) >= EARLY_STOPPING_SAMPLES:
+            return []
+        settings = settings.of_trial()
+        trials = [Trial(copy.deepcopy(module), *parts) for parts in folds(data, apart=self.horizon)]
+        for net, learned, _ in trials:
+            fit_net(net, criterion, learned, None, settings=settings, seed=seed, is_trial=True)
+        return trials
 
     def _cuts(self, rows: Rows) -> NDArray[np.int64]:
         """The first held-out row of each group, its end where it is too short to hold any out.

@@ -1,8 +1,8 @@
-"""A ridge regression beside the forecaster's net, and how much of each the held-out rows ask for."""
+"""A ridge regression beside the forecaster's net, and how much of each the windows that were left out ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,8 @@ from sklearn_rnn.nets.forecast import LinearForecast
 # In units of the mean square of a window's normalised values; of equals the largest is chosen.
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.001, 1e-4, 1e-5)
 N_PARTS = 3  # of a cross-validation
-USUAL_SHARE = 1 / 3  # of the net, where nothing is held out to choose by
+FEWEST_TO_TRY = 300  # windows: the shares that parts of fewer tell are worse than the usual one
+USUAL_SHARE = 1 / 3  # of the net, where nothing is left out to choose by
 AGE_EXPONENT = 1.5
 SAME_PLACE = 0.1  # part of the penalty of the steps at the place that is forecast
 FAR_FROM_MEDIAN = 0.1  # of the share of values below a forecast from a half
@@ -71,31 +72,75 @@ class Moments:
         return float(self.squares.sum() + of_inputs.sum() + ((by_known + 2 * crossed) * known).sum())
 
 
+class Trial(NamedTuple):
+    """A net, the windows that it learned from, and some that it did not."""
+
+    net: ForecastNet
+    learned: ForecastDataset
+    left_out: ForecastDataset
+
+
+class Rivals(NamedTuple):
+    """A net and a ridge regression, and windows that neither learned from."""
+
+    net: ForecastNet
+    ridge: LinearForecast
+    left_out: ForecastDataset
+
+
+def folds(data: ForecastDataset, apart: int = 1) -> list[tuple[ForecastDataset, ForecastDataset]]:
+    """The windows in three parts, in their order, each behind the others that are so many rows and more from it."""
+    ends = data.starts + data.lengths
+    parts = torch.arange(len(data)).tensor_split(min(N_PARTS, len(data)))
+    others = [(ends <= ends[part[0]] - apart) | (ends >= ends[part[-1]] + apart) for part in parts]
+    return [(data.take(other.nonzero()[:, 0]), data.take(part)) for other, part in zip(others, parts, strict=True)]
+
+
+def is_worth_trials(data: ForecastDataset) -> bool:
+    """Whether parts of the windows tell the net's share, and there is enough to learn from beside each of them."""
+    return len(data) >= max(FEWEST_TO_TRY, 2 * N_PARTS * data.horizon)
+
+
 @torch.no_grad()
-def blend(net: ForecastNet, train: ForecastDataset, held_out: ForecastDataset | None) -> None:
-    """Give the net, segment by segment of the horizon, the share of its forecast that fits the held-out rows best.
+def blend(net: ForecastNet, data: ForecastDataset, trials: Sequence[Trial]) -> None:
+    """Give the net, segment by segment of the horizon, the share of its forecast that fits what was left out best.
 
     The rest is the forecast of a ridge regression on the target's own window and on what is known in advance, now and
     then: few weights, which do not overfit where the horizon is long, or the rows are few, and the net does. Each step
     of the horizon has its own regression, see :func:`solve`. The shares are those of least squares between 0
-    and 1 (Breiman 1996, Stacked regressions). Where no rows are held out the net has a third: fixed shares are hard to
-    beat by any that few rows tell (Timmermann 2006).
+    and 1 (Breiman 1996, Stacked regressions). Without trials the net has a third: fixed shares are hard to beat by any
+    that few rows tell (Timmermann 2006).
 
     With quantiles they are those of the least absolute error, for a regression forecasts a mean, from which the median
-    of skewed targets is far. Without rows held out the net is left alone where that is so, and where the rows of
-    training say that the regression is no match for it, see :func:`is_a_match`.
+    of skewed targets is far. Without trials the net is left alone where that is so, and where the rows of training say
+    that the regression is no match for it, see :func:`is_a_match`.
+
+    Parameters
+    ----------
+    data : ForecastDataset
+        What the net learned from.
+    trials : sequence of Trial
+        That of the net itself, with windows held out, or those of nets that learned from :func:`folds` of `data`.
     """
-    moments = _moments(net, train)
-    if held_out is None:
-        weights = solve(moments, cross_validated_penalty(net, train), net.segment_size)
-    else:
-        weights = ridge_weights(moments, _moments(net, held_out), net.segment_size)
-    ridge = as_forecast(net, weights, moments.n_steps)
-    if held_out is not None:
-        best_share = share_of_median if net.n_quantiles else share_of_net
-        net.blend(ridge, best_share(net, ridge, held_out))
-    elif is_a_match(net, ridge, train):
+    whole = _moments(net, data)
+    pairs = [(trial.learned, trial.left_out) for trial in trials] or folds(data)
+    moments = [
+        (whole if learned is data else _moments(net, learned), _moments(net, left_out)) for learned, left_out in pairs
+    ]
+    penalty = best_penalty(moments, net.segment_size)
+    ridge = ridge_forecast(net, whole, penalty)
+    if trials:
+        rivals = [
+            Rivals(trial.net, ridge if learned is whole else ridge_forecast(net, learned, penalty), trial.left_out)
+            for trial, (learned, _) in zip(trials, moments, strict=True)
+        ]
+        net.blend(ridge, share_of_median(rivals) if net.n_quantiles else share_of_net(rivals))
+    elif is_a_match(net, ridge, data):
         net.blend(ridge, torch.full_like(net.share, USUAL_SHARE))
+
+
+def ridge_forecast(net: ForecastNet, moments: Moments, penalty: float) -> LinearForecast:
+    return as_forecast(net, solve(moments, penalty, net.segment_size), moments.n_steps)
 
 
 def as_forecast(net: ForecastNet, weights: Weights, n_steps: int) -> LinearForecast:
@@ -145,21 +190,13 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
     )
 
 
-def ridge_weights(train: Moments, held_out: Moments, segment_size: int) -> Weights:
-    """Weights of the regressions with the penalty that the held-out windows ask for."""
-    return min((solve(train, penalty, segment_size) for penalty in PENALTIES), key=held_out.error)
+def best_penalty(pairs: Sequence[tuple[Moments, Moments]], segment_size: int) -> float:
+    """That with which regressions on the first of each pair err least on the second, the largest of equals."""
 
+    def error(penalty: float) -> float:
+        return sum(left_out.error(solve(learned, penalty, segment_size)) for learned, left_out in pairs)
 
-def cross_validated_penalty(net: ForecastNet, data: ForecastDataset) -> float:
-    """The one that is best for each part of the windows, in their order, where the others are fitted."""
-    parts = torch.arange(len(data)).tensor_split(min(N_PARTS, len(data)))
-    errors = torch.zeros(len(PENALTIES), dtype=torch.float64)
-    for i, part in enumerate(parts if len(parts) > 1 else ()):
-        others = _moments(net, data.take(torch.cat(parts[:i] + parts[i + 1 :])))
-        left_out = _moments(net, data.take(part))
-        fits = (solve(others, penalty, net.segment_size) for penalty in PENALTIES)
-        errors += len(part) * torch.tensor([left_out.error(weights) for weights in fits], dtype=torch.float64)
-    return PENALTIES[int(errors.argmin())]
+    return min(PENALTIES, key=error)
 
 
 @torch_threads(1)  # the threads of a decomposition would change bits
@@ -196,10 +233,11 @@ def solve(moments: Moments, penalty: float, segment_size: int) -> Weights:
     return Weights(with_mean @ inputs, known)
 
 
-def share_of_net(net: ForecastNet, ridge: LinearForecast, held_out: ForecastDataset) -> Tensor:
+def share_of_net(rivals: Sequence[Rivals]) -> Tensor:
     """The net's share (horizon,) in the mixture of both forecasts that has the smallest squared error."""
+    net = rivals[0].net
     sums = torch.zeros(2, net.n_decoded * net.decoded_size, dtype=torch.float64)
-    for towards_net, wanted in _directions(net, ridge, held_out):
+    for towards_net, wanted in _directions(rivals):
         products = towards_net * torch.stack([wanted, towards_net]).masked_fill(wanted.isnan(), 0.0)
         sums[:, : net.horizon] += products.unflatten(2, (net.horizon, net.n_targets)).sum(dim=(1, 3)).cpu()
     product, square = sums.unflatten(1, (net.n_decoded, net.decoded_size)).sum(dim=2)
@@ -207,11 +245,12 @@ def share_of_net(net: ForecastNet, ridge: LinearForecast, held_out: ForecastData
     return share.repeat_interleave(net.decoded_size)[: net.horizon]
 
 
-def share_of_median(net: ForecastNet, ridge: LinearForecast, held_out: ForecastDataset) -> Tensor:
+def share_of_median(rivals: Sequence[Rivals]) -> Tensor:
     """The net's share (horizon,), in twentieths, in the mixture that has the smallest absolute error."""
+    net, ridge = rivals[0].net, rivals[0].ridge
     shares = torch.linspace(0, 1, 21, dtype=ridge.windows.dtype, device=ridge.windows.device)
     errors = torch.zeros(len(shares), net.n_decoded * net.decoded_size, dtype=torch.float64)
-    for towards_net, wanted in _directions(net, ridge, held_out):
+    for towards_net, wanted in _directions(rivals):
         for i, share in enumerate(shares):
             error = (wanted - share * towards_net).abs().nan_to_num(nan=0.0)
             errors[i, : net.horizon] += error.unflatten(1, (net.horizon, net.n_targets)).sum(dim=(0, 2)).cpu()
@@ -227,7 +266,7 @@ def is_a_match(net: ForecastNet, ridge: LinearForecast, train: ForecastDataset) 
     that is asked for.
     """
     errors = torch.zeros(2, dtype=torch.float64)  # of the net and of the regression
-    for towards_net, wanted in _directions(net, ridge, train):
+    for towards_net, wanted in _directions([Rivals(net, ridge, train)]):
         errors += torch.stack([(wanted - towards_net).square().nansum(), wanted.square().nansum()]).cpu()
     if errors[0] < FAR_BETTER * errors[1]:
         return False
@@ -244,11 +283,12 @@ def share_below(net: ForecastNet, ridge: LinearForecast, data: ForecastDataset) 
     return n_below / n_known if n_known else 0.5
 
 
-def _directions(net: ForecastNet, ridge: LinearForecast, data: ForecastDataset) -> Iterator[tuple[Tensor, Tensor]]:
-    """From the ridge regression's forecasts to those of the net and to what came, (batch, horizon * n_targets)."""
-    for inputs, (targets, _) in Batches(data, PREDICTION_BATCH):
-        linear, wanted = _from_linear(net, ridge, inputs, targets)
-        yield net.point_forecast(*inputs) - linear, wanted
+def _directions(rivals: Sequence[Rivals]) -> Iterator[tuple[Tensor, Tensor]]:
+    """From the ridge regressions' forecasts to those of the nets and to what came, (batch, horizon * n_targets)."""
+    for net, ridge, data in rivals:
+        for inputs, (targets, _) in Batches(data, PREDICTION_BATCH):
+            linear, wanted = _from_linear(net, ridge, inputs, targets)
+            yield net.point_forecast(*inputs) - linear, wanted
 
 
 def _from_linear(net: ForecastNet, ridge: LinearForecast, inputs: tuple, targets: Tensor) -> tuple[Tensor, Tensor]:

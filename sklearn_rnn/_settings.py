@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,10 @@ class TrainingSettings:
     def n_warm_up(self) -> int:
         """Epochs in which the learning rate has yet to rise."""
         return math.ceil(WARM_UP * self.max_epochs) if self.schedule == "one_cycle" else 0
+
+    def of_trial(self) -> TrainingSettings:
+        """Those of a training of which nothing is kept, in silence."""
+        return replace(self, stop_early=False, callbacks=(), verbose=0, checkpoint=None)
 
     def decisive(self) -> dict[str, Any]:
         """The settings that a result depends on, by name."""

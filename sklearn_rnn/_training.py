@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import replace
 from statistics import median_low
 from typing import Any
 
@@ -259,7 +258,7 @@ def cross_validated_epochs(
     outputs : list of Tensor of shape (n_samples_of_part, ...)
         Raw, of each part after as many epochs on the others.
     """
-    settings = replace(settings, stop_early=False, callbacks=(), verbose=0, checkpoint=None)
+    settings = settings.of_trial()
     best, outputs = [], []
     for i, part in enumerate(parts):
         others = torch.cat([*parts[:i], *parts[i + 1 :]])

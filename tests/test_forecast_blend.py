@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from sklearn_rnn import RNNForecaster
+from sklearn_rnn import RNNForecaster, _forecast_base
 from sklearn_rnn import _forecast_blend as blending
 from sklearn_rnn._forecast_data import ForecastDataset
 from sklearn_rnn.nets import ForecastNet
@@ -78,6 +78,11 @@ def direct_ridge(windows, following, penalty):
     return weights
 
 
+def best_weights(learned, left_out):
+    """Weights of the regressions with the penalty that the windows left out ask for."""
+    return blending.solve(learned, blending.best_penalty([(learned, left_out)], SEGMENT), SEGMENT)
+
+
 # The regression -------------------------------------------------------------------------------------------------------
 
 
@@ -88,7 +93,7 @@ def test_its_weights_are_those_of_scikit_learns_ridge_with_the_best_penalty():
     errors = [np.square(windows @ weights - following).mean(axis=0).sum() for weights in candidates]
     assert max(errors) > min(errors) * 1.001  # there is something to choose
     moments = [blending._moments(net, make_data(net, values)) for values in (early, late)]
-    weights = blending.ridge_weights(*moments, SEGMENT)
+    weights = best_weights(*moments)
     np.testing.assert_allclose(weights.inputs, candidates[np.argmin(errors)], rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(moments[1].error(weights), min(errors), rtol=1e-10)
 
@@ -100,8 +105,7 @@ def test_it_learns_from_the_targets_that_are_there():
     holes = values.copy()
     holes[np.random.default_rng(0).random(len(values)) < 0.02] = np.nan
     weights, others = (
-        blending.ridge_weights(moments, moments, SEGMENT)
-        for moments in (whole, blending._moments(net, make_data(net, holes)))
+        best_weights(moments, moments) for moments in (whole, blending._moments(net, make_data(net, holes)))
     )
     assert weights.inputs.abs().max() > 0.2
     assert whole.error(weights) < whole.error(others) < 1.005 * whole.error(weights)
@@ -114,7 +118,7 @@ def test_only_the_newest_steps_of_a_very_long_window_are_read(monkeypatch):
     assert moments.windows.shape == (7, 7)
     windows, following = pairs(values)
     np.testing.assert_allclose(moments.following, windows[:, -7:].T @ following / len(windows), atol=1e-12)
-    ridge = blending.as_forecast(net, blending.ridge_weights(moments, moments, SEGMENT), 7)
+    ridge = blending.as_forecast(net, best_weights(moments, moments), 7)
     assert (ridge.windows[:, :5] == 0).all()
     assert (ridge.windows[:, 5:] != 0).any(dim=0).all()
 
@@ -130,8 +134,8 @@ def test_a_sample_of_many_windows_is_enough(monkeypatch):
 # The mixture ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_its_share_is_that_of_least_squares_by_segment(shared):
+@pytest.mark.parametrize(("shared", "n_parts"), [(True, 1), (False, 3)])
+def test_its_share_is_that_of_least_squares_by_segment(shared, n_parts):
     net, values = make_net(shared=shared), series()
     data = make_data(net, values)
     weights = np.random.default_rng(0).normal(size=(HORIZON, N_STEPS)) / 10
@@ -143,15 +147,16 @@ def test_its_share_is_that_of_least_squares_by_segment(shared):
     np.testing.assert_allclose(net.linear_forecast(ridge, *inputs).view(linear.shape).detach(), linear, atol=1e-10)
 
     actual = targets.numpy().reshape(-1, HORIZON, 2)
+    rivals = [blending.Rivals(net, ridge, data.take(part)) for part in torch.arange(len(data)).tensor_split(n_parts)]
     with torch.no_grad():
-        share = blending.share_of_net(net, ridge, data).numpy()
+        share = blending.share_of_net(rivals).numpy()
     for segment in (slice(0, 3), slice(3, 5)):
         difference = (ours - linear)[:, segment].ravel()
         best = np.linalg.lstsq(difference[:, None], (actual - linear)[:, segment].ravel(), rcond=None)[0][0]
         np.testing.assert_allclose(share[segment], np.clip(best, 0, 1), atol=1e-10)
 
     with torch.no_grad():
-        share = blending.share_of_median(net, ridge, data).numpy()
+        share = blending.share_of_median(rivals).numpy()
     for segment in (slice(0, 3), slice(3, 5)):
         errors = [
             np.abs((given * ours + (1 - given) * linear - actual)[:, segment]).sum() for given in np.arange(21) / 20
@@ -273,22 +278,22 @@ def test_without_held_out_rows_the_net_has_a_third():
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_the_regression_reads_what_is_known_in_advance(early_stopping):
     """Against scikit-learn's: the target's window, and known covariates of its last row and of the step ahead."""
-    rng = np.random.default_rng(0)
-    known = np.column_stack([rng.normal(5, 3, 400), rng.random(400) < 0.2])
-    values = 2 * known[:, 0] + 10 * known[:, 1] + rng.normal(size=400).cumsum()
+    rng, n_all = np.random.default_rng(0), 400 if early_stopping else 250  # too few to try their parts
+    known = np.column_stack([rng.normal(5, 3, n_all), rng.random(n_all) < 0.2])
+    values = 2 * known[:, 0] + 10 * known[:, 1] + rng.normal(size=n_all).cumsum()
     df = pd.DataFrame({"y": values, "price": known[:, 0], "promotion": known[:, 1]})
     options = {**STOPPING, "early_stopping": early_stopping, "validation_fraction": 0.25, "dtype": "float64"}
     options |= {"n_steps": N_STEPS, "segment_size": SEGMENT, "normalize": "last", "known": ["price", "promotion"]}
     model, net = (RNNForecaster("y", HORIZON, blend=blend, **options).fit(df) for blend in (True, False))
 
-    n_rows = 300 if early_stopping else 400
+    n_rows = 300 if early_stopping else n_all
     unit, mean, deviation = values[:n_rows].std(), known[:n_rows].mean(axis=0), known[:n_rows].std(axis=0)
     origins = np.arange(N_STEPS - 1, n_rows - HORIZON)
     windows = np.lib.stride_tricks.sliding_window_view(values, N_STEPS)[[*(origins - N_STEPS + 1), -1]] / unit
     windows = windows - windows[:, -1:]
     scaled = (known - mean) / deviation
     of_windows = np.column_stack([windows, np.ones(len(windows)), scaled[[*origins, -1]], windows.mean(axis=1)])
-    index = pd.RangeIndex(400, 400 + HORIZON)
+    index = pd.RangeIndex(n_all, n_all + HORIZON)
     future = pd.DataFrame({"price": rng.normal(5, 3, HORIZON), "promotion": 1.0}, index=index)
     linear = np.empty((HORIZON, len(blending.PENALTIES)))
     for step in range(HORIZON):
@@ -307,10 +312,51 @@ def test_the_regression_reads_what_is_known_in_advance(early_stopping):
     assert np.abs(expected - mixture[:, None]).max(axis=0).min() < 1e-8
 
 
+def test_parts_of_few_windows_tell_the_share(monkeypatch):
+    """The least squares of nets and scikit-learn's ridge regressions over parts whose rows neither had as targets."""
+    given = []
+    monkeypatch.setattr(_forecast_base, "blend", lambda *args: given.append(args) or blending.blend(*args))
+    options = {**STOPPING, "early_stopping": False, "dtype": "float64", "normalize": "last", "max_epochs": 3}
+    model = RNNForecaster("y", HORIZON, n_steps=N_STEPS, segment_size=SEGMENT, **options).fit(linear_table(400))
+    ((_, data, trials),) = given
+    (values, lengths, _), (targets, _) = data.batch(slice(len(data)))
+    windows, following = (x.numpy() for x in model.net_.module_.normalised_pairs(values, lengths, targets))
+    errors = np.zeros(len(blending.PENALTIES))
+    of_nets, of_ridges = [], []
+    for trial, part in zip(trials, np.array_split(np.arange(len(data)), 3), strict=True):
+        others = np.r_[: max(part[0] - HORIZON + 1, 0), part[-1] + HORIZON : len(data)]
+        assert trial.left_out.starts.tolist() == data.starts[part].tolist()
+        assert trial.learned.starts.tolist() == data.starts[others].tolist()
+        candidates = [direct_ridge(windows[others], following[others], penalty) for penalty in blending.PENALTIES]
+        of_ridges.append([windows[part] @ weights for weights in candidates])
+        errors += [np.square(linear - following[part]).mean(axis=0).sum() for linear in of_ridges[-1]]
+        of_nets.append(trial.net(*trial.left_out.batch(slice(len(part)))[0]).detach().numpy())
+    linear = np.concatenate([candidates[errors.argmin()] for candidates in of_ridges])
+    towards, wanted = np.concatenate(of_nets) - linear, following - linear
+    for steps in (slice(0, 3), slice(3, 5)):
+        share = (towards[:, steps] * wanted[:, steps]).sum() / np.square(towards[:, steps]).sum()
+        np.testing.assert_allclose(model.net_share_[steps], share, rtol=1e-6)
+    assert 0 < model.net_share_[0] < 0.3
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "horizon", "options"),
+    [(250, 2, {}), (400, 60, {}), (1_100, 2, {"early_stopping": False}), (400, 2, {"warm_start": True})],
+    ids=["too few", "a long horizon", "many", "gone on with"],
+)
+def test_parts_are_not_tried_where_they_tell_little_or_cost_much(n_rows, horizon, options, monkeypatch):
+    model = RNNForecaster("y", horizon, n_steps=8, **{**STOPPING, "early_stopping": "auto", **options})
+    df = linear_table(n_rows)
+    if "warm_start" in options:
+        model.fit(df)
+    monkeypatch.setattr(_forecast_base, "folds", None)  # which trials need
+    np.testing.assert_allclose(model.fit(df).net_share_, model.net_share_[0])
+
+
 @pytest.mark.parametrize("known", [[], ["tells"]])
 def test_a_net_that_covariates_tell_what_comes_is_left_alone(known):
     rng = np.random.default_rng(0)
-    signal = rng.normal(size=400)
+    signal = rng.normal(size=250)
     df = pd.DataFrame({"y": np.abs(signal) if known else np.abs(np.roll(signal, 1)), "tells": signal})[1:]
     options = {
         "n_steps": 4,
