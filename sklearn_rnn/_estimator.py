@@ -218,7 +218,7 @@ class RecurrentEstimator(SequenceReader):
             bidirectional=bool(self.bidirectional),
             nonlinearity=str(self.nonlinearity),
             **self._ways_to_compute(),
-            pooling=str(self.pooling),
+            pooling=self._pooling(),
             segment_size=self._segment_size(sequences, bool(len(categorical))),
             input_mean=rounded(mean, self.dtype),
             input_scale=rounded(scale, self.dtype),
@@ -238,9 +238,16 @@ class RecurrentEstimator(SequenceReader):
             return 1
         return max(gathered(-(-int(np.median(sequences.lengths)) // MOST_SEGMENTS)))
 
+    def _pooling(self) -> str:
+        return "last" if self.pooling == "auto" else str(self.pooling)
+
     @property
     def segment_size_(self) -> int:
         return self.net_.module_.segment_size
+
+    @property
+    def pooling_(self) -> str:
+        return self.net_.module_.pool.kind
 
     def _make_dataset(
         self,

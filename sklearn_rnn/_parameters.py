@@ -25,7 +25,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "bidirectional": ["boolean"],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "nonlinearity": [StrOptions({"tanh", "relu"})],
-    "pooling": [StrOptions(set(POOLINGS))],
+    "pooling": [StrOptions({*POOLINGS, "auto"})],
     "segment_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "n_channels": [Interval(Integral, 1, None, closed="left")],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
@@ -69,9 +69,10 @@ cell : {"gru", "lstm", "rnn"}, default="gru"
         Share of state features set to zero in training, between layers and before the output.
     nonlinearity : {"tanh", "relu"}, default="tanh"
         Of the "rnn" cell; "relu" is for that cell alone.
-    pooling : {"last", "mean", "max", "attention"}, default="last"
-        How the states of all steps become one vector: the newest state, their mean or maximum, or a mean with
-        learned weights. Steps of padding never take part.
+    pooling : {"last", "mean", "max", "attention", "concat", "auto"}, default="auto"
+        How the states of all steps become one vector: the newest state, their mean or maximum, a mean with learned
+        weights, or the first three beside each other (Howard and Ruder 2018). Steps of padding never take part. "auto"
+        is "concat" in RNNClassifier, and "last" in RNNRegressor and with `per_step`.
     segment_size : int or "auto", default="auto"
         Steps that are folded into one input of the cell, counted from the end of each sequence. Long sequences train
         faster and better in segments, such as 24 for hourly data (Lin et al. 2023, SegRNN). "auto" takes as few as make
@@ -170,6 +171,8 @@ net_ : skorch.NeuralNet
         Names of those, where X had any.
     segment_size_ : int
         Steps that are folded into one.
+    pooling_ : str
+        The pooling in use.
     n_steps_in_ : int
         Steps of the longest sequence seen in fit.
     n_iter_ : int
@@ -223,8 +226,8 @@ def check_shared_parameters(estimator: Any) -> None:
             f"nonlinearity='relu' is for cell='rnn' alone, but cell is {estimator.cell!r}. Leave "
             "nonlinearity at 'tanh' or choose cell='rnn'."
         )
-    if estimator.per_step and (estimator.segment_size not in (1, "auto") or estimator.pooling != "last"):
+    if estimator.per_step and (estimator.segment_size not in (1, "auto") or estimator.pooling not in ("last", "auto")):
         raise ValueError(
             f"per_step=True gives every step its own output, but segment_size is {estimator.segment_size} and pooling "
-            f"is {estimator.pooling!r}, which join steps. Leave them at 1 and 'last'."
+            f"is {estimator.pooling!r}, which join steps. Leave them at 'auto'."
         )

@@ -111,7 +111,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         bidirectional: bool = False,
         dropout: float = 0.0,
         nonlinearity: str = "tanh",
-        pooling: str = "last",
+        pooling: str = "auto",
         segment_size: int | str = "auto",
         n_channels: int = 1,
         categorical_features: Any = "from_dtype",
@@ -321,6 +321,9 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         if matrix.shape[1] != len(self.classes_):
             raise ValueError(f"y has {matrix.shape[1]} labels, but {len(self.classes_)} are expected.")
         return matrix
+
+    def _pooling(self) -> str:
+        return "concat" if self.pooling == "auto" and not self.per_step else super()._pooling()
 
     def _output_config(self, sequences: Sequences, targets: Any, weights: NDArray | None) -> dict[str, Any]:
         return {"n_outputs": len(self.classes_), "input_noise": self._regularisation("input_noise", targets)}

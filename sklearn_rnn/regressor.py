@@ -125,7 +125,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         bidirectional: bool = False,
         dropout: float = 0.0,
         nonlinearity: str = "tanh",
-        pooling: str = "last",
+        pooling: str = "auto",
         segment_size: int | str = "auto",
         n_channels: int = 1,
         categorical_features: Any = "from_dtype",

@@ -202,7 +202,7 @@ PLAUSIBLE = {
     "hidden_size": [1, 2, np.int64(3), True, 10**6, 10**18],
     "n_layers": [1, 2, np.int32(2), 10**5],
     "bidirectional": [True, np.bool_(True)],
-    "pooling": ["last", "mean", "max", "attention"],
+    "pooling": ["auto", "last", "mean", "max", "attention", "concat"],
     "segment_size": [2, 3, np.int64(2), 10**18],
     "n_channels": [2, 3, 6, np.int64(2), 10**18],
     "categorical_features": [

@@ -130,13 +130,18 @@ def test_pooling_is_what_its_name_says_over_the_valid_steps(pooling):
             "mean": lambda s: s.mean(0),
             "max": lambda s: s.max(0).values,
             "attention": lambda s: s.mean(0),  # its weights start equal
+            "concat": lambda s: torch.cat([s[-1], s.mean(0), s.max(0).values]),
         }[pooling](valid)
         torch.testing.assert_close(net.pool(states, LENGTHS)[i], expected)
 
 
 @pytest.mark.parametrize("lengths", [None, torch.tensor([4, 3])], ids=["full", "unequal"])
 @pytest.mark.parametrize(
-    "options", [{}, {"bidirectional": True}, {"bidirectional": True, "pooling": "attention"}, {"segment_size": 2}]
+    "options",
+    [
+        *({}, {"bidirectional": True}, {"segment_size": 2}),
+        *({"bidirectional": True, "pooling": pooling} for pooling in ("attention", "concat")),
+    ],
 )
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_agree_with_finite_differences(cell, options, lengths):

@@ -191,8 +191,25 @@ def test_one_target_a_sample_is_refused_where_every_step_needs_one(ragged):
 
 @pytest.mark.parametrize("options", [{"segment_size": 2}, {"pooling": "mean"}])
 def test_targets_by_step_exclude_what_joins_steps(ragged, options):
-    with pytest.raises(ValueError, match="per_step=True gives every step its own output"):
+    with pytest.raises(ValueError, match="per_step=True gives every step its own output.* Leave them at 'auto'"):
         RNNRegressor(**TINY, per_step=True, **options).fit(ragged, running_sums(ragged))
+
+
+def test_what_auto_pools_is_told_by_the_net_in_use(ragged):
+    """By the size of the head: a classifier reads last state, mean and maximum of 8 features each."""
+    y = running_sums(ragged)
+    labels = [item > 0 for item in y]
+    models = {
+        "concat": RNNClassifier(**TINY).fit(ragged, [label[-1] for label in labels]),
+        "last": RNNRegressor(**TINY).fit(ragged, [item[-1] for item in y]),
+        "last by step": RNNClassifier(**TINY, per_step=True).fit(ragged, labels),
+        "mean": RNNClassifier(**TINY, pooling="mean").fit(ragged, [label[-1] for label in labels]),
+    }
+    for name, model in models.items():
+        assert model.pooling_ == name.split()[0]
+        assert model.net_.module_.head.in_features == (24 if name == "concat" else 8)
+    assert not hasattr(RNNClassifier(), "pooling_")
+    assert models["concat"].set_params(pooling="max").pooling_ == "concat"
 
 
 # Quantiles, anchor, labels --------------------------------------------------------------------------------------------

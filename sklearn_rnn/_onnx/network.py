@@ -10,7 +10,7 @@ from sklearn_rnn._onnx.parts import as_array, linear, slice_axis, valid_steps
 from sklearn_rnn._onnx.recurrent import run_layers
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.nets.network import FARTHEST
-from sklearn_rnn.nets.pooling import Pooling
+from sklearn_rnn.nets.pooling import CONCATENATED, Pooling
 
 
 def recurrent_net(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str) -> str:
@@ -20,11 +20,12 @@ def recurrent_net(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str
     if net.segment_size > 1:
         inputs, input_lengths = fold_segments(op, encoded, lengths, net.segment_size)
     states, last = run_layers(op, net.recurrent, inputs, input_lengths)  # (steps, directions, batch, hidden_size)
-    if net.pool.kind == "last" and not net.per_step:
-        features = op.Reshape(op.Transpose(last[-1][0], perm=[1, 0, 2]), [0, -1])  # (batch, output_size)
-    else:
-        features = op.Reshape(op.Transpose(states, perm=[2, 0, 1, 3]), [0, 0, -1])  # (batch, steps, output_size)
-        features = features if net.per_step else pool(op, net.pool, features, input_lengths)
+    newest = op.Reshape(op.Transpose(last[-1][0], perm=[1, 0, 2]), [0, -1])  # (batch, output_size)
+    features = op.Reshape(op.Transpose(states, perm=[2, 0, 1, 3]), [0, 0, -1])  # (batch, steps, output_size)
+    if not net.per_step:
+        kinds = CONCATENATED if net.pool.kind == "concat" else [net.pool.kind]
+        pooled = [pool(op, net.pool, kind, features, newest, input_lengths) for kind in kinds]
+        features = op.Concat(*pooled, axis=1)
     raw = linear(op, net.head, features)
     if net.linear_steps:
         raw = op.Add(raw, go_straight(op, net, encoded, lengths))
@@ -79,13 +80,15 @@ def spread_quantiles(op: GraphBuilder, raw: str) -> str:
     return op.Concat(lowest, op.Add(lowest, op.CumSum(softplus, -1)), axis=-1)
 
 
-def pool(op: GraphBuilder, pooling: Pooling, states: str, lengths: str) -> str:
-    """(batch, steps, size) to (batch, size)."""
+def pool(op: GraphBuilder, pooling: Pooling, kind: str, states: str, newest: str, lengths: str) -> str:
+    """States (batch, steps, size) and those after the last step, (batch, size), to (batch, size)."""
+    if kind == "last":
+        return newest
     valid = op.Unsqueeze(valid_steps(op, states, lengths), [2])
-    if pooling.kind == "max":
+    if kind == "max":
         return op.ReduceMax(op.Where(valid, states, op.number(-np.inf)), [1], keepdims=0)
     states = op.Where(valid, states, op.number(0))
-    if pooling.kind == "mean":
+    if kind == "mean":
         total = op.ReduceSum(states, [1], keepdims=0)
         return op.Div(total, op.Unsqueeze(op.cast(lengths, op.dtype), [1]))
     scores = op.Where(valid, linear(op, pooling.score, states), op.number(-np.inf))

@@ -28,7 +28,7 @@ class RecurrentNet(nn.Module):
     n_channels, n_outputs : int
     cell, hidden_size, n_layers, bidirectional, dropout, nonlinearity, fused, precision
         See :class:`~sklearn_rnn.nets.recurrent.RecurrentLayers`.
-    pooling : {"last", "mean", "max", "attention"}
+    pooling : {"last", "mean", "max", "attention", "concat"}
     segment_size : int
         Steps folded into one input of the cell.
     per_step : bool
@@ -121,7 +121,7 @@ class RecurrentNet(nn.Module):
         )
         self.pool = Pooling("last" if per_step else pooling, self.recurrent.output_size, hidden_size)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.recurrent.output_size, n_outputs * max(n_quantiles, 1))
+        self.head = nn.Linear(self.pool.output_size, n_outputs * max(n_quantiles, 1))
         for name in ("output_mean", "output_rest", "output_scale"):
             self.register_buffer(name, torch.empty(n_outputs))
         self.linear_steps = linear_steps

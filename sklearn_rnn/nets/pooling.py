@@ -5,17 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-POOLINGS = ("last", "mean", "max", "attention")
+POOLINGS = ("last", "mean", "max", "attention", "concat")
+CONCATENATED = ("last", "mean", "max")
 
 
 class Pooling(nn.Module):
-    """Reduce states (batch, steps, size) to (batch, size) over the valid steps.
+    """Reduce states (batch, steps, size) to (batch, output_size) over the valid steps.
 
     Parameters
     ----------
-    kind : {"last", "mean", "max", "attention"}
+    kind : {"last", "mean", "max", "attention", "concat"}
         "last" takes the state after the newest step, and for the backward half of a bidirectional net the state after
-        the oldest one. "attention" is a weighted mean with learned weights that start equal.
+        the oldest one. "attention" is a weighted mean with learned weights that start equal. "concat" puts the first
+        three beside each other (Howard and Ruder 2018).
     size : int
         Number of features of a state.
     n_forward : int
@@ -26,21 +28,27 @@ class Pooling(nn.Module):
         super().__init__()
         self.kind = kind
         self.n_forward = n_forward
+        self.output_size = size * (len(CONCATENATED) if kind == "concat" else 1)
         if kind == "attention":
             self.score = nn.Linear(size, 1)
             nn.init.zeros_(self.score.weight)
             nn.init.zeros_(self.score.bias)
 
     def forward(self, states: Tensor, lengths: Tensor | None) -> Tensor:
-        if self.kind == "last":
+        if self.kind == "concat":
+            return torch.cat([self._reduced(kind, states, lengths) for kind in CONCATENATED], dim=1)
+        return self._reduced(self.kind, states, lengths)
+
+    def _reduced(self, kind: str, states: Tensor, lengths: Tensor | None) -> Tensor:
+        if kind == "last":
             newest = last_step(states, lengths)
             if self.n_forward == states.shape[2]:
                 return newest
             return torch.cat([newest[:, : self.n_forward], states[:, 0, self.n_forward :]], dim=1)
         valid = valid_steps(states, lengths)[:, :, None]  # (batch, steps, 1)
-        if self.kind == "max":
+        if kind == "max":
             return states.masked_fill(~valid, -torch.inf).amax(dim=1)
-        if self.kind == "mean":
+        if kind == "mean":
             return (states * valid).sum(dim=1) / valid.sum(dim=1)
         weights = self.score(states).masked_fill(~valid, -torch.inf).softmax(dim=1)  # (batch, steps, 1)
         return (states * weights).sum(dim=1)
