@@ -131,9 +131,9 @@ class SequenceReader(NetEstimator):
             )
         if hasattr(X_val, "columns"):
             X_val = validate_data(self, X_val, reset=False, dtype=self.dtype, ensure_all_finite="allow-nan")
-        elif is_table(X) and is_table(X_val) and X_val.shape[1] != self.n_features_in_:
+        elif is_table(X) and is_table(X_val) and np.shape(X_val)[1:] != (self.n_features_in_,):
             raise ValueError(
-                f"X_val has {X_val.shape[1]} columns, but X has {self.n_features_in_}. Pass the same columns."
+                f"X_val has shape {np.shape(X_val)}, but X has {self.n_features_in_} columns. Pass the same columns."
             )
         held_out = as_sequences(X_val, n_channels=int(self.n_channels), dtype=self.dtype)
         if held_out.n_channels != sequences.n_channels:

@@ -160,7 +160,11 @@ REFUSED = {
     ),
     "validation rows of other columns": (
         lambda: RNNRegressor(**TINY).fit(X, Y, X_val=X[:, :3], y_val=Y),
-        "X_val has 3 columns, but X has 5",
+        r"X_val has shape .24, 3., but X has 5 columns",
+    ),
+    "validation lists of other columns": (
+        lambda: RNNRegressor(**TINY).fit(X.tolist(), Y, X_val=X[:, :3].tolist(), y_val=Y),
+        r"X_val has shape .24, 3., but X has 5 columns",
     ),
     "a class in validation alone": (
         lambda: RNNClassifier(**TINY).fit(X, ["a", "b"] * 12, X_val=X, y_val=["z"] * 24),
