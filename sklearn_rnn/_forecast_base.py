@@ -227,8 +227,8 @@ class BaseForecaster(HistoryForecaster):
             return []
         settings = settings.of_trial()
         trials = [Trial(copy.deepcopy(module), *parts) for parts in folds(data, apart=self.horizon)]
-        for net, learned, _ in trials:
-            fit_net(net, criterion, learned, None, settings=settings, seed=seed, is_trial=True)
+        for i, (net, learned, _) in enumerate(trials, 1):
+            fit_net(net, criterion, learned, None, settings=settings, seed=seed, trial=f"trial {i} of {len(trials)}")
         return trials
 
     def _cuts(self, rows: Rows) -> NDArray[np.int64]:

@@ -160,7 +160,8 @@ n_iter_no_change : int, default=10
         whatever `n_threads` is where the cells run compiled; torch's own cells round differently by it.
     verbose : int, default=0
         1 shows a bar with epochs, losses, the best epoch and the time left; where the output is no terminal or
-        notebook, a line every half minute and one at the end. 2 prints a table, a line each epoch."""
+        notebook, a line every half minute and one at the end. 2 prints a table, a line each epoch. The trainings of a
+        cross-validation have a bar or lines each."""
 
 _ATTRIBUTES = """\
 net_ : skorch.NeuralNet

@@ -8,14 +8,18 @@ from collections.abc import Mapping
 from typing import Any
 
 BETWEEN_LINES = 30  # seconds
-BAR = "epoch {n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}{postfix}"
+BAR = "{desc}epoch {n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}{postfix}"
 
 
 class Progress:
-    """The losses of the last and of the best epoch, of a checkpoint, too; how they are shown is up to the subclass."""
+    """The losses of the last and of the best epoch, of a checkpoint, too; how they are shown is up to the subclass.
 
-    def __init__(self, n_epochs: int) -> None:
+    `name` says which of several trainings it is.
+    """
+
+    def __init__(self, n_epochs: int, name: str) -> None:
         self.n_epochs, self.n_done = n_epochs, 0
+        self.name = f"{name}: " if name else ""
         self.n_before = 0  # epochs of a checkpoint
         self.losses = ""
 
@@ -42,9 +46,9 @@ class Progress:
 class Bar(Progress):
     """A bar that moves in its place: of tqdm, so that in a notebook it is a widget."""
 
-    def __init__(self, n_epochs: int, tqdm: type) -> None:
-        super().__init__(n_epochs)
-        self.bar = tqdm(total=n_epochs, file=sys.stdout, bar_format=BAR, dynamic_ncols=True)
+    def __init__(self, n_epochs: int, name: str, tqdm: type) -> None:
+        super().__init__(n_epochs, name)
+        self.bar = tqdm(total=n_epochs, desc=self.name, file=sys.stdout, bar_format=BAR, dynamic_ncols=True)
 
     def show(self) -> None:
         self.bar.set_postfix_str(self.losses, refresh=False)
@@ -59,8 +63,8 @@ class Bar(Progress):
 class Lines(Progress):
     """Whole lines, at most one every half minute, and one at the end."""
 
-    def __init__(self, n_epochs: int) -> None:
-        super().__init__(n_epochs)
+    def __init__(self, n_epochs: int, name: str) -> None:
+        super().__init__(n_epochs, name)
         self.began = self.printed = time.monotonic()
 
     def show(self) -> None:
@@ -68,20 +72,22 @@ class Lines(Progress):
         if now - self.printed >= BETWEEN_LINES and self.n_done < self.n_epochs:
             self.printed = now
             left = (now - self.began) / (self.n_done - self.n_before) * (self.n_epochs - self.n_done)
-            print(f"epoch {self.n_done} of {self.n_epochs}: {self.losses}; at most {left:.0f} s left", flush=True)
+            where = f"{self.name}epoch {self.n_done} of {self.n_epochs}"
+            print(f"{where}: {self.losses}; at most {left:.0f} s left", flush=True)
 
     def close(self) -> None:
         if self.n_done:
             seconds = time.monotonic() - self.began
-            print(f"{self.n_done - self.n_before} epochs in {seconds:.0f} s: {self.losses}", flush=True)
+            n_epochs = self.n_done - self.n_before
+            print(f"{self.name}{n_epochs} epochs in {seconds:.0f} s: {self.losses}", flush=True)
 
 
-def show_progress(n_epochs: int) -> Progress:
+def show_progress(n_epochs: int, name: str = "") -> Progress:
     """A bar where one can be drawn in its place, lines elsewhere."""
     from tqdm.auto import tqdm  # warns in a notebook without widgets, which only matters where a bar is wanted
 
     is_widget = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
-    return Bar(n_epochs, tqdm) if is_widget or sys.stdout.isatty() else Lines(n_epochs)
+    return Bar(n_epochs, name, tqdm) if is_widget or sys.stdout.isatty() else Lines(n_epochs, name)
 
 
 def describe_losses(record: Mapping[str, Any], best: tuple[float, int] | None) -> str:

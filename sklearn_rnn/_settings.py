@@ -91,8 +91,8 @@ class TrainingSettings:
         return math.ceil(WARM_UP * self.max_epochs) if self.schedule == "one_cycle" else 0
 
     def of_trial(self) -> TrainingSettings:
-        """Those of a training of which nothing is kept, in silence."""
-        return replace(self, stop_early=False, callbacks=(), verbose=0, checkpoint=None)
+        """Those of a training of which nothing is kept and no callback knows."""
+        return replace(self, stop_early=False, callbacks=(), verbose=min(self.verbose, 1), checkpoint=None)
 
     def decisive(self) -> dict[str, Any]:
         """The settings that a result depends on, by name."""

@@ -194,11 +194,12 @@ def fit_net(
     seed: int,
     optimizer_state: dict | None = None,
     observers: Sequence[Observer] = (),
-    is_trial: bool = False,
+    trial: str = "",
 ) -> tuple[SequenceNet, int]:
     """Train the module in place, and show how it goes.
 
-    An interrupt ends training with the best epoch so far; that of a trial, of which nothing is kept, it leaves.
+    An interrupt ends training with the best epoch so far; that of a trial, of which nothing is kept, it leaves. `trial`
+    is the name of one, "" of none.
 
     Returns
     -------
@@ -222,7 +223,7 @@ def fit_net(
     course = Course(patience, settings.n_warm_up, settings.tol, checkpoint)
     with ExitStack() as stack:
         if settings.verbose == 1:
-            observers = [*observers, stack.enter_context(closing(show_progress(settings.n_epochs)))]
+            observers = [*observers, stack.enter_context(closing(show_progress(settings.n_epochs, trial)))]
         callbacks = [*make_callbacks(settings, has_valid=valid is not None), Tell(course, observers)]
         net = _make_net(module, criterion, train, valid, callbacks, settings, seed)
         check_monitored(net.callbacks_, valid is not None)
@@ -232,7 +233,7 @@ def fit_net(
         net.train_split = None  # which would keep the rows as long as the model is there
     if not all(bool(weights.isfinite().all()) for weights in module.parameters()):
         raise ValueError(f"Weights became infinite in epoch {len(net.history)}, the last. {DIVERGED}")
-    if is_trial and net.interrupted:
+    if trial and net.interrupted:
         raise KeyboardInterrupt
     course.finish(net, net.interrupted)
     module.eval()
@@ -266,7 +267,8 @@ def cross_validated_epochs(
         seen: list[Tensor] = []  # what it gives for the part, batch after batch
         trial.register_forward_hook(lambda net, _, raw, seen=seen: None if net.training else seen.append(raw))
         taken = data.take(others), data.take(part)
-        net, _ = fit_net(trial, criterion, *taken, settings=settings, seed=seed, is_trial=True)
+        name = f"trial {i + 1} of {len(parts)}"
+        net, _ = fit_net(trial, criterion, *taken, settings=settings, seed=seed, trial=name)
         n_done = len(net.history)
         outputs.append(torch.cat(seen)[-n_done * len(part) :].unflatten(0, (n_done, len(part))))
         losses = net.history[:, "valid_loss"]

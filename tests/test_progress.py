@@ -160,6 +160,20 @@ def test_a_forecaster_says_its_skill_below_the_bar(shown):
     assert [line.split()[0] for line in lines] == ["epoch", "Validation"]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("kind", ["regressor", "forecaster"])
+def test_the_trainings_of_a_cross_validation_are_shown_by_name(kind, terminal, shown):
+    series, options = np.sin(np.arange(320.0)), {**TINY, "verbose": 1}
+    if kind == "regressor":
+        model = RNNRegressor(**{**options, "max_epochs": "auto"})
+        lines = shown(lambda: model.fit(series.reshape(40, 8), series[:40]), terminal=terminal).lines()
+    else:
+        lines = shown(lambda: RNNForecaster(0, 2, n_steps=8, **options).fit(series), terminal=terminal).lines()
+    names = [f"trial {i} of 3: " for i in (1, 2, 3)]
+    assert [line.startswith(name) for line, name in zip(lines, [*names, "trial"], strict=True)] == [True] * 3 + [False]
+    assert all(re.search(r"loss \d", line) for line in lines)
+
+
 # For scikit-learn's callbacks -----------------------------------------------------------------------------------------
 
 
