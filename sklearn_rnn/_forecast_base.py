@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -222,10 +223,14 @@ class BaseForecaster(HistoryForecaster):
     def _trials(
         self, module: ForecastNet, criterion: Criterion, data: ForecastDataset, settings: TrainingSettings, seed: int
     ) -> list[Trial]:
-        """Nets that learned from parts of few windows, of which none are held out; none where parts tell nothing."""
-        if not (self.blend and is_worth_trials(data)) or len(data) >= EARLY_STOPPING_SAMPLES:
+        """Nets that learned from parts of few windows, of which none are held out; none where parts tell nothing.
+
+        They learn for half of the epochs, after which the shares are much the same.
+        """
+        if not (self.blend and is_worth_trials(module, data)) or len(data) >= EARLY_STOPPING_SAMPLES:
             return []
-        settings = settings.of_trial()
+        n_epochs = -(-settings.max_epochs // 2)
+        settings = replace(settings.of_trial(), max_epochs=n_epochs, n_epochs=n_epochs)
         trials = [Trial(copy.deepcopy(module), *parts) for parts in folds(data, apart=self.horizon)]
         for i, (net, learned, _) in enumerate(trials, 1):
             fit_net(net, criterion, learned, None, settings=settings, seed=seed, trial=f"trial {i} of {len(trials)}")

@@ -1,5 +1,6 @@
 """The ridge regression beside RNNForecaster's net: its weights, its share, what becomes of the forecasts."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -312,41 +313,62 @@ def test_the_regression_reads_what_is_known_in_advance(early_stopping):
     assert np.abs(expected - mixture[:, None]).max(axis=0).min() < 1e-8
 
 
-def test_parts_of_few_windows_tell_the_share(monkeypatch):
+def test_parts_tell_penalty_and_share():
     """The least squares of nets and scikit-learn's ridge regressions over parts whose rows neither had as targets."""
-    given = []
-    monkeypatch.setattr(_forecast_base, "blend", lambda *args: given.append(args) or blending.blend(*args))
-    options = {**STOPPING, "early_stopping": False, "dtype": "float64", "normalize": "last", "max_epochs": 3}
-    model = RNNForecaster("y", HORIZON, n_steps=N_STEPS, segment_size=SEGMENT, **options).fit(linear_table(400))
-    ((_, data, trials),) = given
-    (values, lengths, _), (targets, _) = data.batch(slice(len(data)))
-    windows, following = (x.numpy() for x in model.net_.module_.normalised_pairs(values, lengths, targets))
+    net, values = make_net(n_targets=1), series(400, n_targets=1)
+    data = make_data(net, values)
+    windows, following = pairs(values)
     errors = np.zeros(len(blending.PENALTIES))
-    of_nets, of_ridges = [], []
-    for trial, part in zip(trials, np.array_split(np.arange(len(data)), 3), strict=True):
+    trials, of_nets, of_ridges = [], [], []
+    folds = zip(np.array_split(np.arange(len(data)), 3), blending.folds(data, apart=HORIZON), strict=True)
+    for seed, (part, (learned, left_out)) in enumerate(folds):
         others = np.r_[: max(part[0] - HORIZON + 1, 0), part[-1] + HORIZON : len(data)]
-        assert trial.left_out.starts.tolist() == data.starts[part].tolist()
-        assert trial.learned.starts.tolist() == data.starts[others].tolist()
+        assert left_out.starts.tolist() == data.starts[part].tolist()
+        assert learned.starts.tolist() == data.starts[others].tolist()
         candidates = [direct_ridge(windows[others], following[others], penalty) for penalty in blending.PENALTIES]
         of_ridges.append([windows[part] @ weights for weights in candidates])
         errors += [np.square(linear - following[part]).mean(axis=0).sum() for linear in of_ridges[-1]]
-        of_nets.append(trial.net(*trial.left_out.batch(slice(len(part)))[0]).detach().numpy())
+        trial = copy.deepcopy(net)
+        torch.nn.init.normal_(trial.head.weight, generator=torch.Generator().manual_seed(seed))
+        trials.append(blending.Trial(trial, learned, left_out))
+        of_nets.append(trial(*left_out.batch(slice(len(part)))[0]).detach().numpy())
+    blending.blend(net, data, trials)
     linear = np.concatenate([candidates[errors.argmin()] for candidates in of_ridges])
     towards, wanted = np.concatenate(of_nets) - linear, following - linear
     for steps in (slice(0, 3), slice(3, 5)):
         share = (towards[:, steps] * wanted[:, steps]).sum() / np.square(towards[:, steps]).sum()
-        np.testing.assert_allclose(model.net_share_[steps], share, rtol=1e-6)
-    assert 0 < model.net_share_[0] < 0.3
+        np.testing.assert_allclose(net.share[steps], np.clip(share, 0, 1), rtol=1e-6)
+    assert 0 < net.share[0] < 1
+
+
+def test_nets_that_learned_from_parts_tell_the_share_of_one_with_known_covariates(monkeypatch):
+    given = []
+    monkeypatch.setattr(_forecast_base, "blend", lambda *args: given.append(args) or blending.blend(*args))
+    df = linear_table(400).assign(known=np.arange(400) % 7)
+    options = {**STOPPING, "early_stopping": "auto", "max_epochs": 3}
+    model = RNNForecaster("y", 2, known="known", n_steps=8, **options).fit(df)
+    ((_, data, trials),) = given
+    assert sum(len(trial.left_out) for trial in trials) == len(data)
+    directs = [model.net_.module_.direct.weight, *(trial.net.direct.weight for trial in trials)]
+    assert len({weight.detach().sum().item() for weight in directs}) == 4
+    assert not np.isclose(model.net_share_, blending.USUAL_SHARE).any()
 
 
 @pytest.mark.parametrize(
     ("n_rows", "horizon", "options"),
-    [(250, 2, {}), (400, 60, {}), (1_100, 2, {"early_stopping": False}), (400, 2, {"warm_start": True})],
-    ids=["too few", "a long horizon", "many", "gone on with"],
+    [
+        (250, 2, {"known": "known"}),
+        (400, 80, {"known": "known"}),
+        (1_100, 2, {"known": "known", "early_stopping": False}),
+        (400, 2, {"known": "known", "warm_start": True}),
+        (400, 2, {"known": "known", "blend": False}),
+        (400, 2, {}),
+    ],
+    ids=["too few", "a long horizon", "many", "gone on with", "no mixture", "nothing known"],
 )
 def test_parts_are_not_tried_where_they_tell_little_or_cost_much(n_rows, horizon, options, monkeypatch):
     model = RNNForecaster("y", horizon, n_steps=8, **{**STOPPING, "early_stopping": "auto", **options})
-    df = linear_table(n_rows)
+    df = linear_table(n_rows + horizon).assign(known=1.0)
     if "warm_start" in options:
         model.fit(df)
     monkeypatch.setattr(_forecast_base, "folds", None)  # which trials need

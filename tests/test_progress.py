@@ -168,7 +168,8 @@ def test_the_trainings_of_a_cross_validation_are_shown_by_name(kind, terminal, s
         model = RNNRegressor(**{**options, "max_epochs": "auto"})
         lines = shown(lambda: model.fit(series.reshape(40, 8), series[:40]), terminal=terminal).lines()
     else:
-        lines = shown(lambda: RNNForecaster(0, 2, n_steps=8, **options).fit(series), terminal=terminal).lines()
+        model = RNNForecaster(0, 2, n_steps=8, known=[1], **options)
+        lines = shown(lambda: model.fit(np.column_stack([series, series])), terminal=terminal).lines()
     names = [f"trial {i} of 3: " for i in (1, 2, 3)]
     assert [line.startswith(name) for line, name in zip(lines, [*names, "trial"], strict=True)] == [True] * 3 + [False]
     assert all(re.search(r"loss \d", line) for line in lines)
