@@ -223,11 +223,13 @@ class BaseForecaster(HistoryForecaster):
     def _trials(
         self, module: ForecastNet, criterion: Criterion, data: ForecastDataset, settings: TrainingSettings, seed: int
     ) -> list[Trial]:
-        """Nets that learned from parts of few windows, of which none are held out; none where parts tell nothing.
+        """Nets that learned from parts of few windows, of which none are held out; none where parts tell little.
 
-        They learn for half of the epochs, after which the shares are much the same.
+        That is so where no covariates are known that may tell a net what they tell no regression. They learn for half
+        of the epochs, after which the shares are much the same.
         """
-        if not (self.blend and is_worth_trials(module, data)) or len(data) >= EARLY_STOPPING_SAMPLES:
+        may_differ = self.blend and bool(self._roles.known)
+        if not (may_differ and is_worth_trials(data)) or len(data) >= EARLY_STOPPING_SAMPLES:
             return []
         n_epochs = -(-settings.max_epochs // 2)
         settings = replace(settings.of_trial(), max_epochs=n_epochs, n_epochs=n_epochs)

@@ -96,9 +96,9 @@ def folds(data: ForecastDataset, apart: int = 1) -> list[tuple[ForecastDataset, 
     return [(data.take(other.nonzero()[:, 0]), data.take(part)) for other, part in zip(others, parts, strict=True)]
 
 
-def is_worth_trials(net: ForecastNet, data: ForecastDataset) -> bool:
-    """Whether covariates may tell the net what they tell no regression, and parts of the windows whether they do."""
-    return net.known_weight.shape[1] > 0 and len(data) >= max(FEWEST_TO_TRY, 2 * N_PARTS * data.horizon)
+def is_worth_trials(data: ForecastDataset) -> bool:
+    """Whether parts of the windows tell the net's share, and there is enough to learn from beside each of them."""
+    return len(data) >= max(FEWEST_TO_TRY, 2 * N_PARTS * data.horizon)
 
 
 @torch.no_grad()

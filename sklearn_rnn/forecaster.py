@@ -89,7 +89,7 @@ class RNNForecaster(OriginForecaster):
     blend : bool, default=True
         Whether to mix the net's forecast with that of a ridge regression on the target's window and on the known
         covariates of its last row and of the step ahead. Where training stops early, it is in the proportion that fits
-        the held-out rows best, segment by segment of the horizon. With known covariates and 300 to 999 windows, at
+        the held-out rows best, segment by segment of the horizon. With `known` covariates and 300 to 999 windows, at
         least six horizons of them, that proportion is cross-validated: three more trainings, on two thirds each, of
         half the epochs. Otherwise the net has a third, unless the rows of training say that the regression is no match
         for it.

@@ -362,13 +362,14 @@ def test_nets_that_learned_from_parts_tell_the_share_of_one_with_known_covariate
         (1_100, 2, {"known": "known", "early_stopping": False}),
         (400, 2, {"known": "known", "warm_start": True}),
         (400, 2, {"known": "known", "blend": False}),
-        (400, 2, {}),
+        (400, 2, {"time": "t", "calendar": ["hour"]}),
     ],
     ids=["too few", "a long horizon", "many", "gone on with", "no mixture", "nothing known"],
 )
 def test_parts_are_not_tried_where_they_tell_little_or_cost_much(n_rows, horizon, options, monkeypatch):
     model = RNNForecaster("y", horizon, n_steps=8, **{**STOPPING, "early_stopping": "auto", **options})
     df = linear_table(n_rows + horizon).assign(known=1.0)
+    df["t"] = pd.date_range("2024", periods=len(df), freq="h") if "time" in options else np.arange(len(df))
     if "warm_start" in options:
         model.fit(df)
     monkeypatch.setattr(_forecast_base, "folds", None)  # which trials need
