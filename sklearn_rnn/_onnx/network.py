@@ -20,12 +20,7 @@ def recurrent_net(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str
     if net.segment_size > 1:
         inputs, input_lengths = fold_segments(op, encoded, lengths, net.segment_size)
     states, last = run_layers(op, net.recurrent, inputs, input_lengths)  # (steps, directions, batch, hidden_size)
-    newest = op.Reshape(op.Transpose(last[-1][0], perm=[1, 0, 2]), [0, -1])  # (batch, output_size)
-    features = op.Reshape(op.Transpose(states, perm=[2, 0, 1, 3]), [0, 0, -1])  # (batch, steps, output_size)
-    if not net.per_step:
-        kinds = CONCATENATED if net.pool.kind == "concat" else [net.pool.kind]
-        pooled = [pool(op, net.pool, kind, features, newest, input_lengths) for kind in kinds]
-        features = op.Concat(*pooled, axis=1)
+    features = by_step(op, states) if net.per_step else pool(op, net.pool, states, last[-1][0], input_lengths)
     raw = linear(op, net.head, features)
     if net.linear_steps:
         raw = op.Add(raw, go_straight(op, net, encoded, lengths))
@@ -80,11 +75,26 @@ def spread_quantiles(op: GraphBuilder, raw: str) -> str:
     return op.Concat(lowest, op.Add(lowest, op.CumSum(softplus, -1)), axis=-1)
 
 
-def pool(op: GraphBuilder, pooling: Pooling, kind: str, states: str, newest: str, lengths: str) -> str:
-    """States (batch, steps, size) and those after the last step, (batch, size), to (batch, size)."""
-    if kind == "last":
-        return newest
-    valid = op.Unsqueeze(valid_steps(op, states, lengths), [2])
+def by_step(op: GraphBuilder, states: str) -> str:
+    """(steps, directions, batch, hidden_size) to (batch, steps, output_size)."""
+    return op.Reshape(op.Transpose(states, perm=[2, 0, 1, 3]), [0, 0, -1])
+
+
+def pool(op: GraphBuilder, pooling: Pooling, states: str, last: str, lengths: str) -> str:
+    """States of all steps and those of the last one, (directions, batch, hidden_size), to (batch, output_size)."""
+    kinds = CONCATENATED if pooling.kind == "concat" else (pooling.kind,)
+    pooled = []
+    if "last" in kinds:  # the first
+        pooled.append(op.Reshape(op.Transpose(last, perm=[1, 0, 2]), [0, -1]))
+    if pooling.kind != "last":
+        steps = by_step(op, states)
+        valid = op.Unsqueeze(valid_steps(op, steps, lengths), [2])
+        pooled += [over_steps(op, pooling, kind, steps, valid, lengths) for kind in kinds if kind != "last"]
+    return pooled[0] if len(pooled) == 1 else op.Concat(*pooled, axis=1)
+
+
+def over_steps(op: GraphBuilder, pooling: Pooling, kind: str, states: str, valid: str, lengths: str) -> str:
+    """(batch, steps, size) to (batch, size)."""
     if kind == "max":
         return op.ReduceMax(op.Where(valid, states, op.number(-np.inf)), [1], keepdims=0)
     states = op.Where(valid, states, op.number(0))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 POOLINGS = ("last", "mean", "max", "attention", "concat")
-CONCATENATED = ("last", "mean", "max")
+CONCATENATED = ("last", "mean", "max")  # by "concat"; the last state leads
 
 
 class Pooling(nn.Module):
@@ -35,17 +35,21 @@ class Pooling(nn.Module):
             nn.init.zeros_(self.score.bias)
 
     def forward(self, states: Tensor, lengths: Tensor | None) -> Tensor:
-        if self.kind == "concat":
-            return torch.cat([self._reduced(kind, states, lengths) for kind in CONCATENATED], dim=1)
-        return self._reduced(self.kind, states, lengths)
-
-    def _reduced(self, kind: str, states: Tensor, lengths: Tensor | None) -> Tensor:
-        if kind == "last":
-            newest = last_step(states, lengths)
-            if self.n_forward == states.shape[2]:
-                return newest
-            return torch.cat([newest[:, : self.n_forward], states[:, 0, self.n_forward :]], dim=1)
+        if self.kind == "last":
+            return self._ends(states, lengths)
         valid = valid_steps(states, lengths)[:, :, None]  # (batch, steps, 1)
+        if self.kind == "concat":
+            others = [self._over_steps(kind, states, valid) for kind in CONCATENATED[1:]]
+            return torch.cat([self._ends(states, lengths), *others], dim=1)
+        return self._over_steps(self.kind, states, valid)
+
+    def _ends(self, states: Tensor, lengths: Tensor | None) -> Tensor:
+        newest = last_step(states, lengths)
+        if self.n_forward == states.shape[2]:
+            return newest
+        return torch.cat([newest[:, : self.n_forward], states[:, 0, self.n_forward :]], dim=1)
+
+    def _over_steps(self, kind: str, states: Tensor, valid: Tensor) -> Tensor:
         if kind == "max":
             return states.masked_fill(~valid, -torch.inf).amax(dim=1)
         if kind == "mean":
