@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sklearn_rnn._batches import PREDICTION_BATCH, Batches
+from sklearn_rnn._batches import batches_of_bounded_size
 from sklearn_rnn._forecast_data import ForecastDataset
+from sklearn_rnn._validation import MEDIAN
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.nets.forecast import quantile_spans
 
@@ -29,7 +30,7 @@ def calibrate(net: ForecastNet, held_out: ForecastDataset, levels: Sequence[floa
         How much each window counts, at most 1.
     """
     ratios = []  # the distance of what came from the median, in spans
-    for inputs, (targets, _) in Batches(held_out, PREDICTION_BATCH):
+    for inputs, (targets, _) in batches_of_bounded_size(held_out, net.width):
         forecasts = net(*inputs).unflatten(1, (net.horizon, net.n_targets))
         spans = quantile_spans(forecasts, net.median, net.recent_deviation(*inputs[:2]))
         distances = targets.unflatten(1, (net.horizon, net.n_targets)) - forecasts[..., net.median]
@@ -61,9 +62,9 @@ def conformal_factors(ratios: NDArray, levels: Sequence[float], weights: NDArray
     n_windows, horizon, n_targets = ratios.shape[:3]
     factors = np.full(ratios.shape[1:], np.nan)
     for number, level in enumerate(levels):
-        if level == 0.5:
+        if level == MEDIAN:
             continue
-        sign, share = (1, level) if level > 0.5 else (-1, 1 - level)
+        sign, share = (1, level) if level > MEDIAN else (-1, 1 - level)
         residuals = sign * ratios[..., number]
         quantile, is_told = _weighted_quantile(residuals, share, weights)
         if not is_told.all():

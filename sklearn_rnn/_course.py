@@ -74,7 +74,7 @@ class Course:
             net.module_.load_state_dict(self.best[1])
         self.best, self._spare = (self.best_epoch, {}), {}
 
-    def finish(self, net: Any, interrupted: bool) -> None:
+    def finish(self, net: Any) -> None:
         """Remove the checkpoint; of an interrupted training keep it and the whole epochs, and warn.
 
         Raises
@@ -82,7 +82,7 @@ class Course:
         KeyboardInterrupt
             If there was no whole epoch.
         """
-        if not interrupted:
+        if not net.interrupted:
             if self.checkpoint is not None:
                 self.checkpoint.remove()
             return

@@ -108,7 +108,7 @@ def computing(n_threads: int | None, layers: RecurrentLayers, device: str) -> It
     would only spin beside them. MemoryError where that of a GPU is too small.
     """
     _keep_freed_memory()
-    compiled = layers.runs_compiled(torch.device(device).type)
+    compiled = layers.runs_compiled(device)
     if n_threads is None:
         worth_it = compiled or layers.hidden_size >= _HIDDEN_SIZE_WORTH_SPINNING
         n_threads = torch.get_num_threads() if worth_it and not is_joblib_worker() else 1

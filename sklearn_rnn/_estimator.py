@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._blend import LeftOut, blend, held_out_samples
@@ -24,7 +24,7 @@ from sklearn_rnn._distributed import check_alike, gathered, rank, summed
 from sklearn_rnn._errors import reading, unchanged_on_error
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
-from sklearn_rnn._parameters import check_shared_parameters
+from sklearn_rnn._parameters import check_net_on_sequences
 from sklearn_rnn._prediction import predict_net
 from sklearn_rnn._randomness import begin_at, is_random, seeded
 from sklearn_rnn._sequence_reader import FORMS, SequenceReader
@@ -49,8 +49,11 @@ class RecurrentEstimator(SequenceReader):
         *("categorical_features", "embedding_size"),
     )
     n_steps_in_: int
-    classes_: NDArray
     _y_form: str
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        check_net_on_sequences(self)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -98,20 +101,20 @@ class RecurrentEstimator(SequenceReader):
             task.end()
         return self
 
-    def _fit_one_pass(self, X: Any, y: Any, sample_weight: ArrayLike | None, classes: ArrayLike | None = None) -> None:
+    def _fit_one_pass(self, X: Any, y: Any, sample_weight: ArrayLike | None, *, knows_targets: bool = False) -> None:
         with unchanged_on_error(self):
             self._validate_params()
             resume = self.__sklearn_is_fitted__()
-            if classes is not None:
-                with reading("classes", "Pass all classes, all of one type."):
-                    classes = np.unique(column_or_1d(classes))
-                    if resume and not np.array_equal(classes, self.classes_):
-                        raise ValueError(
-                            f"classes is {classes.tolist()}, but was {self.classes_.tolist()} before. Pass the same."
-                        )
-                self.classes_ = classes
-            knows_targets = resume or classes is not None
-            self._train(X, y, sample_weight, (None, None), resume=resume, one_pass=True, knows_targets=knows_targets)
+            self._train(
+                X,
+                y,
+                sample_weight,
+                (None, None),
+                resume=resume,
+                one_pass=True,
+                knows_targets=resume or knows_targets,
+                task=FitTask(None),  # of which nobody is told
+            )
 
     def _train(
         self,
@@ -123,9 +126,8 @@ class RecurrentEstimator(SequenceReader):
         resume: bool,
         knows_targets: bool,
         one_pass: bool = False,
-        task: FitTask | None = None,
+        task: FitTask,
     ) -> None:
-        check_shared_parameters(self)
         if resume:
             self._check_goes_on()
         device = device_for_fit(self.device, self.precision)
@@ -155,8 +157,7 @@ class RecurrentEstimator(SequenceReader):
                     best, outputs = cross_validated_epochs(module, criterion, data, parts, settings=settings, seed=seed)
                     settings = replace(settings, n_epochs=best)
                     left_out = [LeftOut(data.take(part), of_part) for part, of_part in zip(parts, outputs, strict=True)]
-                if task is not None:
-                    task.begin(settings.n_epochs, partial(self._fitted_so_far, device=device, resume=resume))
+                task.begin(settings.n_epochs, partial(self._fitted_so_far, device=device, resume=resume))
                 net, best_epoch = fit_net(
                     module,
                     criterion,
@@ -165,7 +166,7 @@ class RecurrentEstimator(SequenceReader):
                     settings=settings,
                     seed=seed,
                     optimizer_state=optimizer_state,
-                    observers=[] if task is None else [task],
+                    observers=[task],
                 )
                 if not resume and self._is_blended():
                     if valid is not None:

@@ -18,18 +18,19 @@ from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import calibrate, recency
 from sklearn_rnn._device import computing, device_for_fit, torch_threads
 from sklearn_rnn._distributed import n_processes
-from sklearn_rnn._errors import reading, warn
+from sklearn_rnn._errors import warn
 from sklearn_rnn._forecast_blend import Trial, blend, folds, is_worth_trials
 from sklearn_rnn._forecast_data import (
     ForecastDataset,
     naive_forecast,
+    scale_after_zeros,
     thinned,
     values_after,
     windows_before,
     with_a_target,
 )
 from sklearn_rnn._forecast_history import HistoryForecaster
-from sklearn_rnn._forecast_tables import MEDIAN, all_quantiles, check_column_names
+from sklearn_rnn._forecast_tables import all_quantiles, check_column_names
 from sklearn_rnn._frequency import find_frequency
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
@@ -41,12 +42,12 @@ from sklearn_rnn._panel import (
     check_spacing,
     sort_rows,
     warn_of_rows_alone,
+    warn_of_weekends,
     with_static_values,
 )
-from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._prediction import predict_forecasts
 from sklearn_rnn._randomness import is_random, seeded
-from sklearn_rnn._rows import AGAINST_ROUNDING, Rows, as_names, spacings, warn_of_rounding
+from sklearn_rnn._rows import AGAINST_ROUNDING, Rows, as_names, warn_of_rounding
 from sklearn_rnn._settings import TrainingSettings
 from sklearn_rnn._statistics import (
     channel_statistics,
@@ -56,11 +57,13 @@ from sklearn_rnn._statistics import (
     scales_of_groups,
 )
 from sklearn_rnn._training import fit_net
+from sklearn_rnn._validation import MEDIAN, read_quantiles
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.sequences import Sequences
 
 SEGMENTS = 14  # of a window
 LARGEST_VALIDATION = 8_192  # windows
+LEAST_AFTER_ZEROS = 1e-3  # of the smallest series' deviation: what follows a window of zeros counts in no less
 
 
 class BaseForecaster(HistoryForecaster):
@@ -75,18 +78,14 @@ class BaseForecaster(HistoryForecaster):
 
     # Parameters -------------------------------------------------------------------------------------------------------
 
-    def _check_parameters(self) -> None:
-        check_net_and_training(self)
+    def _validate_params(self) -> None:
+        super()._validate_params()
         unknown = [name for name in as_names(self.calendar) if not (isinstance(name, str) and name in CALENDAR)]
         if unknown:
             raise ValueError(f"calendar has {unknown[0]!r}, but can have {', '.join(CALENDAR)}.")
-        if self.quantiles is not None:
-            with reading("quantiles"):
-                levels = np.asarray(self.quantiles, dtype=float)
-            if levels.ndim != 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
-                raise ValueError(f"quantiles is {self.quantiles!r}, but must be numbers between 0 and 1.")
-            if len(set(levels.tolist())) < len(levels):
-                raise ValueError(f"quantiles is {self.quantiles!r}, but each may occur once.")
+        levels = [] if self.quantiles is None else read_quantiles(self.quantiles)
+        if len(set(levels)) < len(levels):
+            raise ValueError(f"quantiles is {self.quantiles!r}, but each may occur once.")
         if self.conformal and self.quantiles is None:
             raise ValueError("conformal=True calibrates quantiles, but quantiles is None. Set it, say to (0.1, 0.9).")
 
@@ -129,9 +128,9 @@ class BaseForecaster(HistoryForecaster):
             check_kind(times, self._frequency, "the data")
             check_spacing(rows, self._frequency)
             return rows
-        steps = np.empty(0) if times is None else spacings(rows, None)
-        self._frequency = find_frequency(times, steps, original)
+        self._frequency = find_frequency(times, rows, original)
         warn_of_rows_alone(rows, self._frequency)
+        warn_of_weekends(rows, self._frequency)
         self.season_ = self._frequency.season
         longest = int(rows.sizes().max())
         self.segment_size_ = self._frequency.segment_size if self.segment_size == "auto" else int(self.segment_size)
@@ -146,9 +145,9 @@ class BaseForecaster(HistoryForecaster):
 
     def _season_changes(self, rows: Rows, first_rows: NDArray, last_rows: NDArray) -> NDArray[np.float64]:
         """Mean absolute change over a season up to each group's last row, (n_groups, n_targets), NaN if unknown."""
-        means = np.full((len(rows.labels), len(self._roles.target)), np.nan)
-        ends = np.cumsum(rows.sizes())
-        for code, start in enumerate(ends - rows.sizes()):  # one after the other, so that no table is copied whole
+        means = np.full((len(rows.labels), self._roles.n_targets), np.nan)
+        starts, ends = rows.bounds()
+        for code, start in enumerate(starts):  # one after the other, so that no table is copied whole
             end = min(ends[code], last_rows[code] + 1)
             same_run = np.searchsorted(first_rows, np.arange(start, end), side="right")
             same_run = same_run[self.season_ :] == same_run[: -self.season_]
@@ -177,7 +176,7 @@ class BaseForecaster(HistoryForecaster):
         seed = self._draw_seed()
         runs = bounds_of_runs(rows, self._frequency.max_gap)
         _warn_of_short_runs(runs, rows, self.n_steps_ + self.horizon)
-        ends = np.cumsum(rows.sizes())
+        starts, ends = rows.bounds()
         changes = self._season_changes(rows, runs[0], ends - 1)
         self._scales_of_fit = _replaced(self._scales_of_fit if resume else [], rows.labels, changes)
         cuts = self._cuts(rows)
@@ -185,11 +184,11 @@ class BaseForecaster(HistoryForecaster):
         shortest = int(train.lengths.min())
         self._shortest_window = min(self._shortest_window, shortest) if resume else shortest
         stops = ends if valid is None else cuts  # of each group's rows to train on
-        within = deviations_of_groups(rows.values[:, : len(self._roles.target)], ends - rows.sizes(), stops)
+        within = deviations_of_groups(rows.values[:, : self._roles.n_targets], starts, stops)
         self._deviations_of_fit = _replaced(self._deviations_of_fit if resume else [], rows.labels, within[0])
         with ExitStack() as randomness:
             randomness.enter_context(seeded(seed, device))
-            module, criterion, state = self._start(rows, runs, stops, within, resume)
+            module, criterion, state = self._start(rows, runs, stops, within, train, resume)
             data = self._dataset(module, train, device)
             held_out = None if valid is None else self._dataset(module, valid, device, beside=data)
             n_samples = data.samples_an_epoch
@@ -216,7 +215,6 @@ class BaseForecaster(HistoryForecaster):
                 if self.conformal and held_out is not None:
                     weights = recency(_rows_behind(rows, held_out))
                     calibrate(module, held_out, all_quantiles(self.quantiles), weights)
-        self.net_share_ = module.share.cpu().double().numpy()
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)
 
@@ -243,9 +241,9 @@ class BaseForecaster(HistoryForecaster):
 
         Rows behind the last target do not count: they tell nothing.
         """
-        ends = np.cumsum(rows.sizes())
-        starts, stops = ends - rows.sizes(), ends
-        unknown = np.all(np.isnan(rows.values[:, : len(self._roles.target)]), axis=1)
+        starts, ends = rows.bounds()
+        stops = ends
+        unknown = np.all(np.isnan(rows.values[:, : self._roles.n_targets]), axis=1)
         if unknown[ends - 1].any():
             last = np.maximum.reduceat(np.where(unknown, -1, np.arange(len(unknown))), starts)
             stops = np.maximum(last + 1, starts)
@@ -262,14 +260,11 @@ class BaseForecaster(HistoryForecaster):
         shortest = np.minimum(self.n_steps_, np.maximum(np.minimum(self.segment_size_, possible), possible // 2))
         first = np.maximum(starts + np.maximum(shortest, 1) - 1, np.asarray(first_target) - 1)
         windows = windows_before(rows.values, starts, first, stops - self.horizon - 1, self.n_steps_)
-        return with_a_target(windows, self.horizon, len(self._roles.target), inside=self.normalize_ is not None)
+        return with_a_target(windows, self.horizon, self._roles.n_targets, inside=self.normalize_ is not None)
 
     def _check_windows(self, rows: Rows, windows: Sequences) -> None:
-        used = np.zeros(len(rows.labels), dtype=bool)
-        used[rows.groups[windows.starts]] = True
-        self.n_skipped_groups_ = int((~used).sum())
         if len(windows) == 0:
-            if np.isnan(rows.values[:, : len(self._roles.target)]).all():
+            if np.isnan(rows.values[:, : self._roles.n_targets]).all():
                 raise ValueError("The target has no value in any row. Pass rows that have one.")
             raise ValueError(
                 f"There is no window to train on: between gaps there are never {self.horizon + 1} rows, of which the "
@@ -280,6 +275,7 @@ class BaseForecaster(HistoryForecaster):
         """Windows to train on, held-out ones if there are, and whether training stops early by them."""
         windows = self._windows_of(rows, runs, None, 0)
         self._check_windows(rows, windows)
+        self.n_skipped_groups_ = len(rows.labels) - len(np.unique(rows.groups[windows.starts]))
         automatic = self.early_stopping == "auto"
         stop_early = len(windows) >= EARLY_STOPPING_SAMPLES if automatic else bool(self.early_stopping)
         if not stop_early and not self.conformal:
@@ -291,7 +287,7 @@ class BaseForecaster(HistoryForecaster):
         if automatic and not self.conformal:
             return windows, None, False
         name = "conformal=True" if automatic or not stop_early else "early_stopping=True"
-        if (cuts == np.cumsum(rows.sizes())).all():
+        if (cuts == rows.bounds()[1]).all():
             raise ValueError(
                 f"{name} holds out rows, of each group a share of {self.validation_fraction:g} and at least the "
                 f"horizon, but that leaves no group more than {self.horizon} rows to train on. Pass more rows, lower "
@@ -305,7 +301,13 @@ class BaseForecaster(HistoryForecaster):
 
     @torch_threads(1)  # the threads of a decomposition would change bits, and hang in a process that is forked later
     def _start(
-        self, rows: Rows, runs: tuple, group_stops: NDArray, within: tuple[NDArray, NDArray], resume: bool
+        self,
+        rows: Rows,
+        runs: tuple,
+        group_stops: NDArray,
+        within: tuple[NDArray, NDArray],
+        train: Sequences,
+        resume: bool,
     ) -> tuple[ForecastNet, Criterion, dict | None]:
         """The module and criterion that training begins with: new ones, or copies of those of the last fit.
 
@@ -321,20 +323,26 @@ class BaseForecaster(HistoryForecaster):
         kept = stops > starts
         roles, dtype = self._roles, getattr(torch, self.dtype)
         training_rows = Sequences(rows.values, starts[kept], (stops - starts)[kept])
-        mean, scale, missing = channel_statistics(training_rows, n_targets=len(roles.target))
+        mean, scale, missing = channel_statistics(training_rows, n_targets=roles.n_targets)
         sizes: dict[str, Any] = {}  # of series of unlike size
         if self.normalize_ is not None and len(rows.labels) > 1:
-            targets = slice(0, len(roles.target))
+            targets = slice(0, roles.n_targets)
             scale[targets], relative, smallest = scales_of_groups(*within, scale[targets])
-            sizes = {"relative_scale": relative.tolist(), "smallest_scale": smallest.tolist()}
+            after_zeros = scale_after_zeros(train, self.horizon, roles.n_targets)
+            after_zeros = np.fmin(np.maximum(after_zeros, LEAST_AFTER_ZEROS * smallest), scale[targets])
+            sizes = {
+                "relative_scale": relative.tolist(),
+                "smallest_scale": smallest.tolist(),
+                "zero_scale": after_zeros.tolist(),
+            }
         elif self.normalize_ == "last":
-            targets = slice(0, len(roles.target))
+            targets = slice(0, roles.n_targets)
             scale[targets] = not_above_stretches(scale[targets], training_rows, self.n_steps_ + self.horizon)
         check_units(mean, scale, "X")
         categories = {roles.position(name): list(map(float, range(len(c)))) for name, c in roles.categories.items()}
         levels = all_quantiles(self.quantiles)
         module = ForecastNet(
-            len(roles.target),
+            roles.n_targets,
             int(self.horizon),
             n_past=len(roles.past),
             n_known=roles.n_known,
@@ -366,7 +374,7 @@ class BaseForecaster(HistoryForecaster):
         return ForecastDataset(
             windows,
             self.horizon,
-            len(self._roles.target),
+            self._roles.n_targets,
             self._roles.known_columns,
             module.units,
             device=device,
@@ -378,7 +386,7 @@ class BaseForecaster(HistoryForecaster):
         self.skill_ = None
         if valid is None or len(valid) == 0:
             return
-        actual = values_after(valid, self.horizon, len(self._roles.target))
+        actual = self._actual(valid)
         errors = {"model": self._median(self._forecast(valid)) - actual}
         for name, season in (("persistence", 1), ("seasonal_naive", self.season_)):
             errors[name] = self._naive(valid, first_rows, season) - actual
@@ -398,9 +406,13 @@ class BaseForecaster(HistoryForecaster):
 
     # Forecasts --------------------------------------------------------------------------------------------------------
 
+    @property
+    def net_share_(self) -> NDArray[np.float64]:
+        return self.net_.module_.share.cpu().double().numpy()
+
     def _median(self, forecasts: NDArray) -> NDArray:
-        levels = all_quantiles(self.quantiles)
-        return forecasts[..., levels.index(MEDIAN)] if levels else forecasts
+        net = self.net_.module_
+        return forecasts[..., net.median] if net.n_quantiles else forecasts
 
     def _forecast(self, windows: Sequences) -> NDArray[np.float64]:
         """Forecasts of windows that are followed by the rows of the horizon: (n, horizon, n_targets[, n_quantiles])."""
@@ -408,8 +420,11 @@ class BaseForecaster(HistoryForecaster):
         with computing(self.n_threads, module.recurrent, self.device_):
             return predict_forecasts(module, self._dataset(module, windows, self.device_))
 
+    def _actual(self, windows: Sequences) -> NDArray[np.float64]:
+        return values_after(windows, self.horizon, self._roles.n_targets)
+
     def _naive(self, windows: Sequences, first_rows: NDArray, season: int) -> NDArray[np.float64]:
-        return naive_forecast(windows, first_rows, self.horizon, len(self._roles.target), season)
+        return naive_forecast(windows, first_rows, self.horizon, self._roles.n_targets, season)
 
 
 def _replaced(known: list[tuple], labels: list, values: NDArray) -> list[tuple]:
@@ -420,7 +435,7 @@ def _replaced(known: list[tuple], labels: list, values: NDArray) -> list[tuple]:
 def _rows_behind(rows: Rows, windows: ForecastDataset) -> NDArray[np.int64]:
     """How many rows of its group come after each window."""
     starts, lengths = windows.starts.numpy(), windows.lengths.numpy()
-    return np.cumsum(rows.sizes())[rows.groups[starts]] - starts - lengths
+    return rows.bounds()[1][rows.groups[starts]] - starts - lengths
 
 
 def _warn_of_short_runs(runs: tuple, rows: Rows, n_rows: int) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_rnn._batches import PREDICTION_BATCH, Batches
+from sklearn_rnn._batches import batches_of_bounded_size
 from sklearn_rnn._device import torch_threads
 from sklearn_rnn._forecast_data import ForecastDataset
 from sklearn_rnn.nets import ForecastNet
@@ -163,7 +163,7 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
     squares, counts = zeros(2, net.horizon)
     n_series = 0  # with anything to follow
     chosen = data.thinned(max(LARGEST // net.n_targets, 1))
-    for (values, lengths, known), (targets, _) in Batches(chosen, PREDICTION_BATCH):
+    for (values, lengths, known), (targets, _) in batches_of_bounded_size(chosen, net.width):
         of_target, outputs = net.normalised_pairs(values, lengths, targets)
         of_window, steps = net.known_features(values, lengths, net.known_encoder(known))
         some = ~outputs.isnan().all(dim=1)
@@ -276,7 +276,7 @@ def is_a_match(net: ForecastNet, ridge: LinearForecast, train: ForecastDataset) 
 def share_below(net: ForecastNet, ridge: LinearForecast, data: ForecastDataset) -> float:
     """Which share of the values to come lies below the ridge regression's forecast."""
     n_below = n_known = 0
-    for inputs, (targets, _) in Batches(data, PREDICTION_BATCH):
+    for inputs, (targets, _) in batches_of_bounded_size(data, net.width):
         wanted = _from_linear(net, ridge, inputs, targets)[1]
         n_below += int((wanted < 0).sum())
         n_known += int((~wanted.isnan()).sum())
@@ -286,7 +286,7 @@ def share_below(net: ForecastNet, ridge: LinearForecast, data: ForecastDataset) 
 def _directions(rivals: Sequence[Rivals]) -> Iterator[tuple[Tensor, Tensor]]:
     """From the ridge regressions' forecasts to those of the nets and to what came, (batch, horizon * n_targets)."""
     for net, ridge, data in rivals:
-        for inputs, (targets, _) in Batches(data, PREDICTION_BATCH):
+        for inputs, (targets, _) in batches_of_bounded_size(data, net.width):
             linear, wanted = _from_linear(net, ridge, inputs, targets)
             yield net.point_forecast(*inputs) - linear, wanted
 

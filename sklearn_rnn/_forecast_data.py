@@ -98,6 +98,24 @@ def with_a_target(windows: Sequences, horizon: int, n_targets: int, *, inside: b
     return windows[np.flatnonzero(chosen.any(axis=1))]
 
 
+def scale_after_zeros(windows: Sequences, horizon: int, n_targets: int) -> NDArray[np.float64]:
+    """The root mean square of what follows windows of zeros, (n_targets,), NaN where there are none."""
+    values = windows.values[:, :n_targets]
+    ends = windows.starts + windows.lengths
+    n_others, n_zeros = (
+        np.concatenate([np.zeros((1, n_targets), np.int64), np.cumsum(chosen, axis=0)])
+        for chosen in (np.nan_to_num(values) != 0, values == 0)
+    )
+    is_zero = (n_others[ends] == n_others[windows.starts]) & (n_zeros[ends] > n_zeros[windows.starts])
+    scales = np.full(n_targets, np.nan)
+    for target, chosen in enumerate(is_zero.T):
+        some = thinned(windows[np.flatnonzero(chosen)], LARGEST_EPOCH)
+        following = values_after(some, horizon, n_targets)[:, :, target]
+        if not np.isnan(following).all():
+            scales[target] = np.sqrt(np.nanmean(following**2))
+    return scales
+
+
 def thinned(windows: Sequences, largest: int) -> Sequences:
     """At most `largest` windows, evenly spread."""
     return windows if len(windows) <= largest else windows[evenly_spread(len(windows), largest)]

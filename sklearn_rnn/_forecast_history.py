@@ -22,10 +22,19 @@ from sklearn_rnn._panel import (
     read_history,
     sort_rows,
     warn_of_rows_alone,
-    with_numbers,
     with_static_values,
 )
-from sklearn_rnn._rows import Rows, as_names, as_pandas, earlier_rows, joined, last_rows_of_groups, of_group, other_rows
+from sklearn_rnn._rows import (
+    Rows,
+    as_names,
+    as_pandas,
+    earlier_rows,
+    joined,
+    last_rows_of_groups,
+    of_group,
+    other_rows,
+    with_numbers,
+)
 from sklearn_rnn._times import format_time
 
 
@@ -86,7 +95,7 @@ class HistoryForecaster(NetEstimator):
         """
         given = self._read_given(frame)
         rows = self._with_history(given, follow=follow, history=earlier_rows)
-        return rows, np.cumsum(rows.sizes()) - given.sizes()
+        return rows, rows.bounds()[1] - given.sizes()
 
     def _read_given(self, frame: pd.DataFrame) -> Rows:
         """The rows of a table, sorted."""
@@ -129,7 +138,7 @@ class HistoryForecaster(NetEstimator):
             return
         first_rows = np.unique(self._last_groups, return_index=True)[1]
         oldest = dict(zip(self._last_labels, self._last_times[first_rows], strict=True))
-        for last in np.cumsum(given.sizes()) - 1:
+        for last in given.bounds()[1] - 1:
             label = given.labels[given.groups[last]]
             kept = oldest[label]
             if given.times[last] < kept:

@@ -11,10 +11,9 @@ from sklearn.base import clone
 
 from sklearn_rnn._errors import warn
 from sklearn_rnn._forecast_base import BaseForecaster
-from sklearn_rnn._forecast_data import values_after
 from sklearn_rnn._frequency import find_frequency
 from sklearn_rnn._panel import bounds_of_runs, count_in_group, read_history, sort_rows, with_missing_rows
-from sklearn_rnn._rows import Rows, spacings
+from sklearn_rnn._rows import Rows, readable_label
 from sklearn_rnn.sequences import Sequences
 
 _AT_ONCE = 4_096  # windows
@@ -33,10 +32,9 @@ class OriginForecaster(BaseForecaster):
         A net that has learned from whole windows makes nothing of a few rows.
         """
         starts, stops = bounds_of_runs(history, self._frequency.max_gap)
-        is_last = np.append(np.diff(history.groups[starts]) != 0, True)
-        is_short = (stops - starts)[is_last] < self._shortest_window  # (n_groups,)
-        follows = np.append(False, ~is_last[:-1])  # another run of its group
-        return self._with_filled(history, starts[follows & is_short[history.groups[starts]]])[0]
+        groups = history.groups[starts]
+        is_short = (stops - starts)[_is_last(groups)] < self._shortest_window  # (n_groups,)
+        return self._with_filled(history, starts[_follows(groups) & is_short[groups]])[0]
 
     def _with_filled(self, rows: Rows, gaps: NDArray) -> tuple[Rows, NDArray[np.int64]]:
         """The rows with rows of NaN in the gaps before some of them, and where they are there."""
@@ -56,8 +54,7 @@ class OriginForecaster(BaseForecaster):
     def _last_windows(self, history: Rows, both: Rows) -> Sequences:
         """The window that ends at each group's last row, found in the rows with `horizon` coming ones a group."""
         starts, stops = bounds_of_runs(history, self._frequency.max_gap)
-        groups = history.groups[starts]
-        last_runs = np.append(groups[1:] != groups[:-1], True)
+        last_runs = _is_last(history.groups[starts])
         shift = np.arange(len(history.labels)) * self.horizon
         first = np.maximum(starts, stops - self.n_steps_)[last_runs]
         return Sequences(both.values, first + shift, stops[last_runs] - first)
@@ -73,9 +70,8 @@ class OriginForecaster(BaseForecaster):
         given, first_new = self._read_new(frame, follow=True)
         starts, _ = bounds_of_runs(given, self._frequency.max_gap)
         if after_fit:
-            _warn_of_a_gap_behind_fit(first_new, np.cumsum(given.sizes()) - given.sizes(), starts)
-        follows = np.append(False, np.diff(given.groups[starts]) == 0)  # another run of its group
-        rows, position = self._with_filled(given, starts[follows])
+            _warn_of_a_gap_behind_fit(first_new, given.bounds()[0], starts)
+        rows, position = self._with_filled(given, starts[_follows(given.groups[starts])])
         first_new, starts = position[first_new], position[starts]
         runs = bounds_of_runs(rows, self._frequency.max_gap)
         windows = self._windows_of(rows, runs, None, first_new[rows.groups[runs[0]]])
@@ -126,9 +122,6 @@ class OriginForecaster(BaseForecaster):
                 "n_steps; normalize=None forecasts such series by their covariates.",
             )
 
-    def _actual(self, windows: Sequences) -> NDArray[np.float64]:
-        return values_after(windows, self.horizon, len(self._roles.target))
-
     def _skill_over_naive(self, rows: Rows, windows: Sequences, first_rows: NDArray) -> float:
         """One minus the mean absolute error over that of the seasonal naive forecast."""
         totals, n_compared = np.zeros(2), 0
@@ -166,12 +159,13 @@ class OriginForecaster(BaseForecaster):
         frame = fresh._as_frame(X, reset=True)
         roles = fresh._find_roles(frame)
         rows, times, original = read_history(frame, roles, self.dtype, row_times=fresh._has_index)
+        self._check_length(rows)
         if times is None:  # all groups end together
             late = rows.sizes().max() - rows.sizes()  # than the longest group each begins
             moments = late[rows.groups] + count_in_group(rows.groups)
             begins = dict(zip(rows.labels, late, strict=True))
         else:
-            frequency = find_frequency(times, spacings(sort_rows(rows, times.kind), None), original)
+            frequency = find_frequency(times, sort_rows(rows, times.kind), original)
             moments = _moments(times.numbers, frequency.shortest_step)
         cuts = np.arange(moments.max() - self.horizon, self.horizon - 1, -stride)[:n_origins]
         if len(cuts) == 0:
@@ -180,8 +174,10 @@ class OriginForecaster(BaseForecaster):
                 f"{2 * self.horizon + 1}. Pass more rows, or lower horizon."
             )
         parts, reason = [], NoOriginError()
+        covered = np.zeros(len(rows.labels), dtype=bool)
         for cut in cuts[::-1]:
             train, test = moments <= cut, (moments > cut) & (moments <= cut + self.horizon)
+            covered[rows.groups[test]] = True
             tables = [frame[chosen] if fresh._has_index else frame[chosen].to_numpy() for chosen in (train, test)]
             model = clone(self)
             try:
@@ -203,7 +199,23 @@ class OriginForecaster(BaseForecaster):
             parts.append(part)
         if not parts:
             raise reason
+        if not covered.all():
+            label = readable_label(rows.labels[int(covered.argmin())])
+            warn(
+                f"{(~covered).sum()} of {len(covered)} groups, such as {label}, have no rows behind any origin, which "
+                "are the latest times of all groups together. Raise n_origins, or backtest such groups apart.",
+            )
         return pd.concat(parts, ignore_index=True)
+
+
+def _is_last(groups: NDArray) -> NDArray[np.bool_]:
+    """Which of the runs, of these groups, are the last ones of their group."""
+    return np.append(groups[1:] != groups[:-1], True)
+
+
+def _follows(groups: NDArray) -> NDArray[np.bool_]:
+    """Which of the runs follow another one of their group."""
+    return np.append(False, ~_is_last(groups)[:-1])
 
 
 def _moments(times: NDArray, step: Any) -> NDArray[np.int64]:

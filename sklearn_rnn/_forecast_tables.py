@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sklearn_rnn._frequency import Frequency
-from sklearn_rnn._panel import Roles
+from sklearn_rnn._panel import Roles, count_in_group
 from sklearn_rnn._rows import Rows
+from sklearn_rnn._validation import MEDIAN
 
-MEDIAN = 0.5
 STEP = "step"  # the index of a table without times
 
 
@@ -60,8 +60,7 @@ def coming_table(
     """One row for each coming row: group, time, forecasts; times in the index if that is where they were."""
     table = pd.DataFrame(forecast_columns(forecasts, quantiles), columns=column_names(roles, quantiles))
     if coming.times is None:
-        counts = pd.Series(coming.groups).groupby(coming.groups).cumcount() + 1
-        table.index = pd.Index(counts, name=STEP)
+        table.index = pd.Index(count_in_group(coming.groups) + 1, name=STEP)
     elif roles.time is None:
         table.index = frequency.as_index(coming.times)
     else:
@@ -155,7 +154,7 @@ def summarise(
         {
             "MAE": error.abs(),
             "RMSE": error**2,
-            "sMAPE": 100 * error.abs() / size.where(size > 0),
+            "sMAPE": 100 * error.abs() / size.where(size != 0, 1.0),  # 0 where 0 was forecast and came
             "MASE": error.abs() / backtest["scale"],
         },
         index=backtest.index,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sklearn_rnn._rows import Rows, spacings
 from sklearn_rnn._times import (
     BUSINESS_DAYS,
     DAY,
@@ -33,8 +35,8 @@ OFFSETS = "offsets"  # of pandas, by its alias
 
 # Longest step of a calendar, in days, and the months that it stands for.
 _MONTHS_OF_STEP = {31: 1, 92: 3, 366: 12}
-# Seasons of the spacings that have one, in rows.
-_CALENDAR_SEASONS = {(WORKDAYS, 1): 5, (MONTHS, 1): 12, (MONTH_ENDS, 1): 12, (MONTHS, 3): 4, (MONTH_ENDS, 3): 4}
+WORKDAYS_A_WEEK, MONTHS_A_YEAR = 5, 12
+SHORTEST_MONTH = 27  # days and some hours, where a clock is put forward
 LONGEST_SEGMENT, SEGMENT_WITHOUT_SEASON = 48, 8
 
 
@@ -44,7 +46,8 @@ class Frequency:
 
     `unit` is one of the units above, `count` how many of them are between two rows, `kind` and `dtype` say what times
     look like to the user, `zone` and `period` are set for those that have one, `max_gap` is the longest step that is
-    no gap, None for rows without times, `name` is that of the times, `day` the day of the month, where that is one.
+    no gap, None for rows without times, `name` is that of the times, `days` are those of the month that series are on,
+    each on one, or on the last of a month without it.
     """
 
     unit: str
@@ -55,13 +58,15 @@ class Frequency:
     period: str | None = None
     max_gap: Any = None
     name: Any = None
-    day: int | None = None
+    days: tuple[int, ...] = ()
 
     @property
     def season(self) -> int:
         """Rows after which the pattern repeats: a day, week or year; 1 if the spacing does not tell."""
-        if (self.unit, self.count) in _CALENDAR_SEASONS:
-            return _CALENDAR_SEASONS[self.unit, self.count]
+        if self.unit == WORKDAYS:
+            return WORKDAYS_A_WEEK
+        if self.unit in (MONTHS, MONTH_ENDS):
+            return MONTHS_A_YEAR // self.count if MONTHS_A_YEAR % self.count == 0 else 1
         if self.unit == OFFSETS:
             year = pd.date_range("2000-01-01", "2000-12-31", freq=self.count)
             return max(len(year), 1)
@@ -72,6 +77,10 @@ class Frequency:
             return 1
         cycle = DAY if self.count >= HOUR // 12 else HOUR
         return int(cycle // self.count) if cycle % self.count == 0 else 1
+
+    @property
+    def is_daily(self) -> bool:
+        return (self.unit, self.count) in ((DAYS, 1), (EVEN, DAY))
 
     @property
     def segment_size(self) -> int:
@@ -116,6 +125,10 @@ class Frequency:
         zoned = flat.tz_localize(self.zone, ambiguous=np.ones(len(flat), dtype=bool), nonexistent="shift_forward")
         return zoned.asi8.reshape(following.shape)
 
+    def days_of_week(self, times: NDArray) -> NDArray:
+        """From 0 for Monday, of times as numbers."""
+        return np.asarray(self._as_dates(times).day_of_week)
+
     def keys(self, times: NDArray) -> NDArray:
         """Numbers that are the same for the same times: fractions count in whole steps, for they are rounded."""
         if self.unit != NUMBERS or (times.dtype.kind == "i" and isinstance(self.count, int)):
@@ -136,14 +149,13 @@ class Frequency:
     def _months_after(self, last: pd.DatetimeIndex, counts: NDArray[np.int64]) -> NDArray[np.datetime64]:
         """The times so many months later, on the day of the month of the series, the last one of a shorter month."""
         month = last.to_numpy().astype("datetime64[M]")[:, None]
-        of_all = 31 if self.unit == MONTH_ENDS else self.day
-        usual = last.day.to_numpy() if of_all is None else np.full(len(last), of_all)
-        is_usual = last.day == np.minimum(usual, last.days_in_month)  # another series may be on another day
-        day = np.where(is_usual, usual, last.day)[:, None]
+        day = last.day.to_numpy()
+        for of_series in (31,) if self.unit == MONTH_ENDS else self.days:
+            day = np.where(last.day == np.minimum(of_series, last.days_in_month), of_series, day)
         later = (month + counts).astype("datetime64[D]")
         n_days = ((month + counts + 1).astype("datetime64[D]") - later).astype(np.int64)
         time_of_day = (last - last.normalize()).to_numpy()[:, None]
-        return later + (np.minimum(day, n_days) - 1) + time_of_day
+        return later + (np.minimum(day[:, None], n_days) - 1) + time_of_day
 
     def _as_dates(self, numbers: NDArray) -> pd.DatetimeIndex:
         dates = pd.DatetimeIndex(numbers, tz="UTC" if self.zone else None)
@@ -161,15 +173,15 @@ class Frequency:
         return index.rename(self.name)
 
 
-def find_frequency(times: Times | None, spacings: NDArray, original: pd.Index | pd.Series | None = None) -> Frequency:
-    """The spacing of a series.
+def find_frequency(times: Times | None, rows: Rows, original: pd.Index | pd.Series | None = None) -> Frequency:
+    """The spacing of one or several series.
 
     Parameters
     ----------
     times : Times or None
         None for rows that follow each other.
-    spacings : ndarray of shape (n_spacings,)
-        The positive steps from each row to the next one of its group.
+    rows : Rows
+        Those at the times, sorted.
     original : Index or Series, default=None
         The times as the user gave them.
 
@@ -180,31 +192,28 @@ def find_frequency(times: Times | None, spacings: NDArray, original: pd.Index | 
     """
     if times is None:
         return Frequency(ROWS, 1)
+    steps = spacings(rows, None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        gap = gap_as_number(default_max_gap(times, spacings))
+        gap = gap_as_number(default_max_gap(times, steps))
     name = getattr(original, "name", None)
-    offset = _offset_of(times) if gap is None else None
-    uneven = times.kind == INTEGERS and len(spacings) > 0 and (spacings % spacings.min()).any()
-    if uneven or (gap is None and offset is None):
+    unit: str
+    count: Any
+    unit, count, gap, days = _calendar_unit(times, rows, steps, gap)
+    uneven = times.kind == INTEGERS and len(steps) > 0 and (steps % steps.min()).any()
+    if uneven or gap is None:
         raise ValueError(
             "The times are irregular, so that it cannot be told which times come next. Resample them to even steps, "
             "for example with df.asfreq, which leaves missing rows as NaN, or number the rows and name the column of "
             "numbers with time=."
         )
-    step = spacings.min().item()
+    step = steps.min().item()
     if times.kind in NUMERIC:
         if times.kind == FLOATS:  # the mean step is rounded least
-            step = float(spacings.sum() / np.rint(spacings / step).sum())
+            step = float(steps.sum() / np.rint(steps / step).sum())
         return Frequency(NUMBERS, step, times.kind, max_gap=step, name=name)
     if times.dates is None:
         return Frequency(EVEN, step, times.kind, str(getattr(original, "dtype", "")), max_gap=gap, name=name)
-    unit: str
-    count: Any
-    if offset is None:
-        unit, count = _calendar_unit(times, spacings, gap)
-    else:
-        unit, count, gap = OFFSETS, offset, spacings.max().item()
     zone = None if times.dates.tz is None else zone_name(times.dates.tz)
     dtype = getattr(original, "dtype", None)
     period = str(dtype).removeprefix("period[").removesuffix("]") if isinstance(dtype, pd.PeriodDtype) else None
@@ -217,15 +226,81 @@ def find_frequency(times: Times | None, spacings: NDArray, original: pd.Index | 
         period,
         max_gap=gap,
         name=name,
-        day=_day_of_month(times.dates) if unit == MONTHS else None,
+        days=days,
     )
 
 
-def _offset_of(times: Times) -> str | None:
-    """The alias of pandas for a calendar that the times follow without a gap, such as "BME" or "2MS"."""
-    if times.dates is None:
-        return None
-    dates = times.dates.unique().sort_values()
+def _calendar_unit(times: Times, rows: Rows, steps: NDArray, gap: int | None) -> tuple[str, Any, int | None, tuple]:
+    """Unit and count of series at dates, the longest step that is no gap, and the days of the month that they are on.
+
+    `gap` is that longest step where it is known already; it is None where the dates are irregular.
+    """
+    if times.dates is None or not len(steps):
+        return EVEN, None, gap, ()
+    assert rows.times is not None
+    step, slack = int(steps.min()), 0
+    zone = times.dates.tz
+    dates = pd.DatetimeIndex(rows.times, tz=None if zone is None else "UTC")
+    wall = dates if zone is None else dates.tz_convert(zone).tz_localize(None)
+    if zone is not None and step > 22 * HOUR and (gap is None or (gap - HOUR) % DAY == 0):
+        slack = HOUR
+    n_days = None if gap is None else (gap - slack) / DAY
+    months = _months_between(wall, rows.groups) if step >= SHORTEST_MONTH * DAY else 0
+    days = _days_of_month(wall, rows.groups) if months else ()
+    if days and (gap is None or n_days in _MONTHS_OF_STEP):
+        unit = MONTH_ENDS if bool(wall.is_month_end.all()) else MONTHS
+        return unit, months, months * 31 * DAY + slack if gap is None else gap, days
+    if gap is None:
+        local = dates if zone is None else dates.tz_convert(zone)
+        offset, longest = _offset_of([local[start:end] for start, end in zip(*rows.bounds(), strict=True)], months)
+        return OFFSETS, offset, longest, ()
+    if n_days in _MONTHS_OF_STEP and step >= SHORTEST_MONTH * DAY:
+        in_days = np.rint(steps / DAY)
+        if (in_days % in_days.min()).any():  # else a gap in steps of 28 days
+            return MONTHS, _MONTHS_OF_STEP[int(n_days)], gap, ()
+    if n_days == BUSINESS_DAYS and step < 2 * DAY:
+        return WORKDAYS, 1, gap, ()
+    if slack:
+        return DAYS, round(step / DAY), gap, ()
+    return EVEN, step, gap, ()
+
+
+def _months_between(wall: pd.DatetimeIndex, groups: NDArray) -> int:
+    """The months from each row of a group to the next one, 0 where that is no number of which all are multiples."""
+    months = (12 * wall.year + wall.month).to_numpy()
+    steps = np.diff(months)[groups[1:] == groups[:-1]]
+    fewest = int(steps.min())
+    is_usual = fewest > 0 and not (steps % fewest).any() and (steps == fewest).mean() >= 0.5
+    return fewest if is_usual else 0
+
+
+def _days_of_month(wall: pd.DatetimeIndex, groups: NDArray) -> tuple[int, ...]:
+    """The days of the month that groups are on, none unless each is on one, or on the last of a month without it."""
+    day = np.asarray(wall.day)
+    of_groups = np.zeros(groups[-1] + 1, dtype=np.int64)
+    np.maximum.at(of_groups, groups, day)
+    is_on_it = day == np.minimum(of_groups[groups], wall.days_in_month)
+    return tuple(np.unique(of_groups).tolist()) if is_on_it.all() else ()
+
+
+def _offset_of(series: Sequence[pd.DatetimeIndex], months: int) -> tuple[str | None, int | None]:
+    """The alias of pandas for the calendar that all series follow, such as "BME", and the longest step of its dates.
+
+    `months` is as :func:`_months_between` says.
+    """
+    together = pd.DatetimeIndex(series[0].append(list(series[1:]))).unique().sort_values()
+    aliases = dict.fromkeys(alias for alias in (_alias_of(one) for one in [together, *series]) if alias)
+    counted = [f"{months}BME", f"{months}BMS"] if months else []
+    unknown_to_pandas = ["SME", "SMS", f"LWOM-{together[0].day_name()[:3].upper()}"]
+    for alias in [*aliases, *counted, *unknown_to_pandas]:
+        longest = [step for step in (_longest_step(one, alias) for one in series) if step is not None]
+        if len(longest) == len(series):
+            return alias, max(longest)
+    return None, None
+
+
+def _alias_of(dates: pd.DatetimeIndex) -> str | None:
+    """What pandas finds in dates without a gap."""
     if len(dates) < 3:
         return None
     with warnings.catch_warnings():
@@ -234,26 +309,13 @@ def _offset_of(times: Times) -> str | None:
     return getattr(alias, "freqstr", alias)
 
 
-def _day_of_month(dates: pd.DatetimeIndex) -> int | None:
-    """The day on which all times are that are not on the last day of a month without it."""
-    day = int(dates.day.max())
-    return day if (dates.day == np.minimum(day, dates.days_in_month)).all() else None
+def _longest_step(dates: pd.DatetimeIndex, alias: str) -> int | None:
+    """The longest step of the calendar between its first date and the last one.
 
-
-def _calendar_unit(times: Times, spacings: NDArray, gap: int) -> tuple[str, int]:
-    dates = times.dates
-    assert dates is not None
-    step = int(spacings.min())
-    slack = HOUR if times.kind == ZONED and step > 22 * HOUR and (gap - HOUR) % DAY == 0 else 0
-    n_days = (gap - slack) / DAY
-    if n_days in _MONTHS_OF_STEP and step >= 27 * DAY:
-        if dates.is_month_end.all():
-            return MONTH_ENDS, _MONTHS_OF_STEP[int(n_days)]
-        days = np.rint(spacings / DAY)
-        if dates.day.nunique() == 1 or (days % days.min()).any():  # else a gap in steps of 28 days
-            return MONTHS, _MONTHS_OF_STEP[int(n_days)]
-    if n_days == BUSINESS_DAYS and step < 2 * DAY:
-        return WORKDAYS, 1
-    if slack:
-        return DAYS, round(step / DAY)
-    return EVEN, step
+    None unless it has all of them, and most follow each other.
+    """
+    calendar = pd.date_range(dates[0], dates[-1], freq=alias)
+    position = calendar.get_indexer(dates)
+    if (position < 0).any() or 2 * (np.diff(position) == 1).sum() < len(dates) - 1:
+        return None
+    return int(np.diff(calendar.as_unit("ns").asi8).max(initial=0))

@@ -21,6 +21,8 @@ REGRESSION_LOSSES: dict[str, Loss] = {
 class Criterion(nn.Module):
     """A loss that keeps the shape of its targets, so that weights and masks apply to each.
 
+    Its constants are float64 until `to` gives them the type of the net.
+
     Parameters
     ----------
     kind : str
@@ -63,9 +65,10 @@ class Criterion(nn.Module):
         self.kind = kind
         self.label_smoothing = label_smoothing
         self.skip_missing = skip_missing
-        self.register_buffer("quantiles", torch.tensor(quantiles))
-        self.register_buffer("prior", torch.tensor(prior))
-        self.register_buffer("class_weights", None if class_weights is None else torch.tensor(class_weights))
+        self.register_buffer("quantiles", torch.tensor(quantiles, dtype=torch.float64))
+        self.register_buffer("prior", torch.tensor(prior, dtype=torch.float64))
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float64)
+        self.register_buffer("class_weights", weights)
 
     def forward(self, raw: Tensor, target: Tensor) -> Tensor:
         """Loss of each target: raw (..., n_targets or n_classes or n_targets, n_quantiles) to (..., n_targets)."""

@@ -19,6 +19,7 @@ from sklearn_rnn._checkpoints import check_path, seed_to_go_on
 from sklearn_rnn._device import resolve_device
 from sklearn_rnn._distributed import gathered, n_processes, rank, summed
 from sklearn_rnn._optimizers import optimizer_class
+from sklearn_rnn._parameters import check_net_and_training
 from sklearn_rnn._settings import TrainingSettings
 from sklearn_rnn._training import SequenceNet, freeze_net, restore_module, restore_net
 from sklearn_rnn._validation import check_parameters
@@ -44,6 +45,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _validate_params(self) -> None:
         check_parameters(self)
+        check_net_and_training(self)
 
     def _settings(
         self, n_samples: int, stop_early: bool, device: str, one_pass: bool, *, is_watched: bool

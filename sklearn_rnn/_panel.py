@@ -19,18 +19,21 @@ from sklearn_rnn._rows import (
     check_has_columns,
     check_no_duplicate,
     check_no_infinity,
+    check_types_of_groups,
+    first_rows_of_runs,
     groups_apart,
     is_numeric,
+    looks_like_a_date,
     of_group,
     one_group,
     read_groups,
     readable_label,
     sorted_order,
     times_of_frame,
+    with_numbers,
 )
 from sklearn_rnn._times import NUMERIC, ZONED, Times, format_time, read_times
 from sklearn_rnn._validation import plain_data
-from sklearn_rnn.windows import first_rows_of_runs
 
 # What a calendar feature counts, from 0, and how many there are before it starts again.
 CALENDAR = {
@@ -45,9 +48,10 @@ CALENDAR = {
 
 # What pandas may find in columns of objects.
 DATES = ("date", "datetime", "datetime64", "time", "timedelta", "timedelta64", "period")
-NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
 SOME_GROUPS = "To forecast some groups alone, such as those that have not ended, pass their recent rows as X, too."
 MANY_CATEGORIES = 100
+MANY_DATES = 20  # for categories
+FORTNIGHT = 10  # rows, without weekends
 _GAPS_AT_ONCE = 4_096
 
 
@@ -70,13 +74,17 @@ class Roles:
         return [*time, *self.group, *self.target, *self.past, *self.known, *self.static]
 
     @property
+    def n_targets(self) -> int:
+        return len(self.target)
+
+    @property
     def n_known(self) -> int:
         return len(self.known) + 2 * len(self.calendar)
 
     @property
     def known_columns(self) -> slice:
         """Where among the columns of the rows the known covariates are, calendar features included."""
-        first = len(self.target) + len(self.past)
+        first = self.n_targets + len(self.past)
         return slice(first, first + self.n_known)
 
     @property
@@ -99,15 +107,6 @@ def frame_of_array(X: Any) -> pd.DataFrame:
     if X.ndim not in (1, 2):
         raise ValueError(f"X has {X.ndim} dimensions, but must be a table: a DataFrame or a 2-D array.")
     return pd.DataFrame(X)
-
-
-def with_numbers(frame: pd.DataFrame, others: Sequence[Hashable | None]) -> pd.DataFrame:
-    """The table with numbers for columns of objects, but `others`, that hold nothing else, or None among them."""
-    frame = frame.copy(deep=False)
-    for name, column in frame.items():
-        if column.dtype == object and name not in others and pd.api.types.infer_dtype(column, skipna=True) in NUMBERS:
-            frame[name] = column.where(column.notna(), np.nan).astype(np.float64)
-    return frame
 
 
 def check_columns(columns: pd.Index, name: str) -> None:
@@ -256,7 +255,7 @@ def rows_after(rows: Rows, horizon: int, roles: Roles, frequency: Frequency, fut
     times = None if rows.times is None else frequency.after(rows.times[last], horizon).ravel()
     values = np.full((len(groups), roles.n_columns), np.nan, dtype=rows.values.dtype)
     if roles.known:
-        first = len(roles.target) + len(roles.past)
+        first = roles.known_columns.start
         values[:, first : first + len(roles.known)] = _known_values(
             future, Rows(values, groups, rows.labels, times), horizon, roles, frequency
         )
@@ -332,7 +331,7 @@ def _known_values(
         raise ValueError(
             f"future has no column {', '.join(map(repr, absent))}. It needs {needed} for each row to be forecast."
         )
-    known_only = Roles(roles.time, roles.group, (), (), roles.known, (), (), roles.categories)
+    known_only = replace(roles, target=(), past=(), static=(), calendar=())
     has_times = expected.times is not None
     with reading("future"):
         given, times, _ = read_history(future, known_only, str(expected.values.dtype), row_times=has_times)
@@ -354,6 +353,7 @@ def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequen
     code_of = {label: code for code, label in enumerate(given.labels)}
     codes = np.array([code_of.get(label, -1) for label in expected.labels])[expected.groups]
     if (codes < 0).any():
+        check_types_of_groups(given.labels, expected.labels, "future")
         label = expected.labels[expected.groups[int((codes < 0).argmax())]]
         raise ValueError(
             f"future has no rows of group {readable_label(label)}. Pass {horizon} rows of each group. {SOME_GROUPS}"
@@ -419,6 +419,21 @@ def warn_of_rows_alone(rows: Rows, frequency: Frequency) -> None:
         )
 
 
+def warn_of_weekends(rows: Rows, frequency: Frequency) -> None:
+    """Tell of groups that have none, where the spacing of all is a day: their forecasts would fall on weekends."""
+    if rows.times is None or not frequency.is_daily or len(rows.labels) == 1:
+        return
+    at_weekend = frequency.days_of_week(rows.times) >= 5
+    without = np.bincount(rows.groups[at_weekend], minlength=len(rows.labels)) == 0
+    without = np.flatnonzero(without & (rows.sizes() >= FORTNIGHT))
+    if len(without):
+        warn(
+            f"There are no rows{of_group(rows.labels[without[0]])} on Saturdays and Sundays{among_all(without)}, but "
+            "the spacing of all groups together is a day: each weekend is a gap there, and forecasts fall on weekends. "
+            "Fit business days apart from other days, or add the weekends as rows of NaN, for example with df.asfreq.",
+        )
+
+
 def count_in_group(groups: NDArray) -> NDArray:
     return pd.Series(groups).groupby(groups).cumcount().to_numpy()
 
@@ -448,6 +463,11 @@ def _check_few_categories(categories: Mapping[Hashable, list], n_rows: int) -> N
                 f"Column {name!r} has {len(values)} different values in {n_rows} rows, too many for a category. Drop "
                 "it; or name it with time=, after pd.to_datetime, if it tells the times."
             )
+        if len(values) >= MANY_DATES and all(map(looks_like_a_date, values)):
+            raise ValueError(
+                f"Column {name!r} has texts such as {values[0]!r}, which look like times. Name it with time=, after "
+                "pd.to_datetime, or drop it."
+            )
 
 
 def _values_of(column: pd.Series) -> list:
@@ -464,5 +484,8 @@ def _read_column(column: pd.Series, categories: list | None) -> NDArray:
     if categories is not None:
         return pd.Index(categories, dtype=object).get_indexer(pd.Index(column.astype(object), dtype=object))
     if _is_categorical(column):
-        raise ValueError(f"Column {column.name!r} is {column.dtype}, but it was numbers in fit. Pass numbers.")
+        raise ValueError(
+            f"Column {column.name!r} is {column.dtype}, but it was numbers, or empty, in fit. Pass numbers; for texts "
+            "fit must have some."
+        )
     return column.to_numpy(np.float64, na_value=np.nan)

@@ -90,19 +90,25 @@ cell : {"gru", "lstm", "rnn"}, default="gru"
         Whether y has one target for every step, given as a list of arrays, as Sequences, or as an array padded with
         NaN; predictions come back in the same form."""
 
-_TRAINING = """\
+_OPTIMIZER = """\
 optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optimizer class, default="adamw"
-        The algorithm that changes the weights.
-    learning_rate : float, default=0.005
-        The largest step size of the schedule.
-    schedule : {"one_cycle", "cosine", "plateau", "constant"}, default="one_cycle"
+        The algorithm that changes the weights."""
+
+_SCHEDULE = """\
+schedule : {"one_cycle", "cosine", "plateau", "constant"}, default="one_cycle"
         The course of the learning rate over the training: up and down (Smith and Topin 2019), down, halved when the
         loss stalls, or constant, which is for callbacks that set it, too: the first two set it after each update.
     weight_decay : float, default=0.01
         Decoupled weight decay (Loshchilov and Hutter 2019), so that "adam" is "adamw". For "rmsprop" it is part of the
         gradient and does more: set it lower. A class decays as its own default says.
     gradient_clip : float or None, default=1.0
-        The largest norm of the gradient; None does not limit it.
+        The largest norm of the gradient; None does not limit it."""
+
+_TRAINING = """\
+{optimizer}
+    learning_rate : float, default=0.005
+        The largest step size of the schedule.
+    {schedule}
     batch_size : int or "auto", default="auto"
         Sequences an update. "auto" takes a sixteenth of the training sequences as a power of two, from 16 to 128.
     max_epochs : int or "auto", default="auto"
@@ -185,11 +191,18 @@ net_ : skorch.NeuralNet
     device_ : str
         Where the net runs: the device it was trained on, the fastest one where a machine that loads it lacks that."""
 
-_SECTIONS = {"network": _NETWORK, "training": _TRAINING, "machine": _MACHINE, "attributes": _ATTRIBUTES}
+_SECTIONS = {
+    "network": _NETWORK,
+    "training": _TRAINING,
+    "optimizer": _OPTIMIZER,  # in the training
+    "schedule": _SCHEDULE,
+    "machine": _MACHINE,
+    "attributes": _ATTRIBUTES,
+}
 
 
 def document_shared_parameters(cls: Class) -> Class:
-    """Class decorator that fills {network}, {training}, {machine} and {attributes} into a docstring."""
+    """Class decorator that fills {network}, {training} and the other sections into a docstring."""
     if cls.__doc__ is not None:
         for name, text in _SECTIONS.items():
             cls.__doc__ = cls.__doc__.replace("{" + name + "}", text)
@@ -219,9 +232,8 @@ def check_net_and_training(estimator: Any) -> None:
         )
 
 
-def check_shared_parameters(estimator: Any) -> None:
-    """The same for regressor and classifier."""
-    check_net_and_training(estimator)
+def check_net_on_sequences(estimator: Any) -> None:
+    """The same for regressor and classifier alone."""
     if estimator.nonlinearity == "relu" and estimator.cell != "rnn":
         raise ValueError(
             f"nonlinearity='relu' is for cell='rnn' alone, but cell is {estimator.cell!r}. Leave "

@@ -15,6 +15,8 @@ from sklearn_rnn._errors import reading, warn
 from sklearn_rnn._times import Times, format_time, gap_as_number, is_gap, is_time_index, read_times
 
 _LIKE_A_DATE = re.compile(r"\d{4}[-/.]\d{1,2}(\D|$)|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}(\D|$)")
+# What pandas may find in columns of objects that are numbers.
+NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
 LARGEST_ROUNDING = 0.01  # in standard deviations
 AGAINST_ROUNDING = "Subtract a constant from it, or set dtype='float64'."
 ENOUGH_TO_BE_NEAR = 12  # rows: fewer may be far from each other without anything being wrong
@@ -37,6 +39,11 @@ class Rows:
     def sizes(self) -> NDArray[np.int64]:
         """The number of rows of each group."""
         return np.array([len(self.groups)]) if len(self.labels) == 1 else np.bincount(self.groups)
+
+    def bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first row of each group of sorted rows, and its end."""
+        ends = np.cumsum(self.sizes())
+        return ends - self.sizes(), ends
 
 
 def sorted_order(groups: NDArray, times: NDArray | None) -> NDArray[np.int64] | None:
@@ -62,6 +69,14 @@ def sorted_order(groups: NDArray, times: NDArray | None) -> NDArray[np.int64] | 
     return np.argsort(groups, kind="stable") if times is None else np.lexsort((times, groups))
 
 
+def first_rows_of_runs(groups: NDArray, times: NDArray | None, max_gap: float | None) -> NDArray[np.int64]:
+    """Where the sorted rows change their group or leave a gap."""
+    breaks = groups[1:] != groups[:-1]
+    if times is not None and max_gap is not None:
+        breaks |= is_gap(times, max_gap)
+    return np.concatenate([[0], np.flatnonzero(breaks) + 1])
+
+
 def spacings(rows: Rows, order: NDArray | None) -> NDArray:
     """The steps in time from each row to the next one of its group, given the order that sorts them."""
     groups, times = _in_order(rows, order)
@@ -76,8 +91,8 @@ def _in_order(rows: Rows, order: NDArray | None) -> tuple[NDArray, NDArray]:
 
 def last_rows_of_groups(rows: Rows, order: NDArray | None, n_rows: int) -> Rows:
     """A copy of the last `n_rows` rows of each group, given the order that sorts them."""
-    ends = np.cumsum(rows.sizes())
-    starts = np.maximum(ends - rows.sizes(), ends - n_rows)
+    starts, ends = rows.bounds()
+    starts = np.maximum(starts, ends - n_rows)
     last = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)])
     return rows.take(last if order is None else order[last])
 
@@ -108,11 +123,11 @@ def _codes_among(rows: Rows, context: Rows) -> NDArray[np.int64]:
     code_of = {label: code for code, label in enumerate(rows.labels)}
     codes = np.array([code_of.get(label, -1) for label in context.labels])
     if (codes >= 0).sum() < len(rows.labels):
-        _check_types_of_groups(rows.labels, context.labels)
+        check_types_of_groups(rows.labels, context.labels, "X")
     return codes[context.groups]
 
 
-def _check_types_of_groups(labels: list[tuple], remembered: list[tuple]) -> None:
+def check_types_of_groups(labels: list[tuple], remembered: list[tuple], name: str) -> None:
     """ValueError if a group is new only because its label is of another type than in fit, such as '1' for 1."""
     texts, known = {tuple(map(str, label)): label for label in remembered}, set(remembered)
     for label in (label for label in labels if label not in known):
@@ -120,8 +135,9 @@ def _check_types_of_groups(labels: list[tuple], remembered: list[tuple]) -> None
         if before is not None:
             given, fitted = next((new, old) for new, old in zip(label, before, strict=True) if new != old)
             raise ValueError(
-                f"Group {readable_label(label)} of X was {readable_label(before)} in fit. Make {type(fitted).__name__} "
-                f"of {type(given).__name__}, for example with astype, so that it counts as the same group."
+                f"Group {readable_label(label)} of {name} was {readable_label(before)} in fit. Make "
+                f"{type(fitted).__name__} of {type(given).__name__}, for example with astype, so that it counts as the "
+                "same group."
             )
 
 
@@ -202,6 +218,7 @@ def rows_of_frame(
             f"Found array with {len(X)} sample(s) and {len(channels)} feature(s) besides time and group, while a "
             "minimum of 1 is required of each."
         )
+    X = with_numbers(X, [time, *group])
     times = times_of_frame(X, time)
     values = _read_channels(X, channels, categories)
     check_no_infinity(values, [str(X.columns[position]) for position in channels])
@@ -214,9 +231,26 @@ def channel_positions(X: pd.DataFrame, time: Hashable | None, group: Sequence[Ha
     return [position for position, name in enumerate(X.columns) if name != time and name not in group]
 
 
+def with_numbers(frame: pd.DataFrame, others: Sequence[Hashable | None]) -> pd.DataFrame:
+    """The table with numbers for columns of objects, but `others`, that hold nothing else, or None among them."""
+    objects = [i for i, dtype in enumerate(frame.dtypes) if dtype == "object" and frame.columns[i] not in others]
+    if not objects:
+        return frame
+    frame = frame.copy(deep=False)
+    for position in objects:
+        column = frame.iloc[:, position]
+        if pd.api.types.infer_dtype(column, skipna=True) in NUMBERS:
+            frame.isetitem(position, column.where(column.notna(), np.nan).to_numpy(np.float64))
+    return frame
+
+
 def as_pandas(X: Any) -> Any:
     """A table of another library, such as polars, as a DataFrame whose index tells no times; all else as it is."""
-    if isinstance(X, (pd.DataFrame, pd.Series)) or not (hasattr(X, "to_pandas") and hasattr(X, "columns")):
+    if isinstance(X, (pd.DataFrame, pd.Series)):
+        return X
+    if hasattr(X, "collect_schema") and not hasattr(X, "to_pandas"):
+        raise TypeError("a LazyFrame of polars has no rows yet. Pass what its collect() gives.")
+    if not (hasattr(X, "to_pandas") and hasattr(X, "columns")):
         return X
     frame = X.to_pandas()
     return frame.set_axis(np.full(len(frame), "", dtype=object))
@@ -375,6 +409,10 @@ def is_numeric(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) or column.dtype.kind == "b"
 
 
+def looks_like_a_date(text: Any) -> bool:
+    return isinstance(text, str) and _LIKE_A_DATE.match(text) is not None
+
+
 def read_groups(X: pd.DataFrame, group: Sequence[Hashable]) -> tuple[NDArray[np.int64], list[tuple]]:
     """Codes of shape (n_rows,) in order of appearance, and the label of each code."""
     with reading("group", "Name columns of numbers or texts."):
@@ -407,7 +445,7 @@ def times_of_frame(X: pd.DataFrame, time: Hashable | None) -> Times | None:
         )
     if is_time_index(X.index):
         return read_times(X.index, "The index of X")
-    if len(X) and isinstance(X.index[0], str) and _LIKE_A_DATE.match(X.index[0]):
+    if len(X) and looks_like_a_date(X.index[0]):
         warn(
             f"The index of X holds texts such as {X.index[0]!r}, which tell no times: the rows count as following each "
             "other. If they are times, convert them with X.index = pd.to_datetime(X.index).",

@@ -32,8 +32,10 @@ class SequenceReader(NetEstimator):
 
     def _read_X(self, X: Any, dtype: str, reset: bool) -> Sequences:
         if isinstance(X, (list, tuple)) and not is_ragged(X):
-            X = self._read_lists(X, reset)
-        elif isinstance(X, np.ndarray) and X.ndim == 2 and not reset and self._has_sequences_of_numbers():
+            if not X:
+                raise ValueError("X is empty. Pass at least one sequence.")
+            X = np.asarray(X)
+        if isinstance(X, np.ndarray) and X.ndim == 2 and not reset and self._has_sequences_of_numbers():
             X = X[:, :, None]
         if not is_table(X):
             sequences = as_sequences(X, dtype=dtype)
@@ -69,15 +71,6 @@ class SequenceReader(NetEstimator):
             X = as_sequences(X, n_channels=sequences.n_channels, dtype=np.float64)
         names = sequences.channel_names or [f"channel {i}" for i in range(sequences.n_channels)]
         warn_of_rounding(X.values, range(len(names)), self.dtype, AGAINST_ROUNDING, names)
-
-    def _read_lists(self, X: list | tuple, reset: bool) -> Any:
-        """Lists of one length, as an array if they are sequences: of steps, or of numbers if fit had such."""
-        if not X:
-            raise ValueError("X is empty. Pass at least one sequence.")
-        array = np.asarray(X)
-        if array.ndim == 2 and not reset and self.n_features_in_ == self.net_.module_.config["n_channels"] == 1:
-            return array[:, :, None]
-        return array if array.ndim == 3 else X
 
     def _has_sequences_of_numbers(self) -> bool:
         """Whether fit had sequences (n_steps, 1), rather than rows of a table, each a sequence of its columns."""

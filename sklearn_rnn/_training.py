@@ -1,4 +1,4 @@
-"""Training of a net on sequences: the one place that knows skorch."""
+"""Training of a net on sequences, by skorch."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def fit_net(
         raise ValueError(f"Weights became infinite in epoch {len(net.history)}, the last. {DIVERGED}")
     if trial and net.interrupted:
         raise KeyboardInterrupt
-    course.finish(net, net.interrupted)
+    course.finish(net)
     module.eval()
     return net, course.best_epoch
 
@@ -341,9 +341,10 @@ def restore_module(frozen: dict[str, Any]) -> RecurrentNet | ForecastNet:
 
 def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
     """The net behind :func:`freeze_net`, ready to predict or to be trained on."""
+    module = restore_module(frozen)
     net = SequenceNet(
-        restore_module(frozen),
-        Criterion(**frozen["criterion"]),
+        module,
+        Criterion(**frozen["criterion"]).to(module.head.weight.dtype),
         device=device,
         gradient_clip=None,
         schedule="constant",

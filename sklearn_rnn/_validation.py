@@ -16,6 +16,8 @@ from sklearn_rnn._errors import reading
 from sklearn_rnn._statistics import first_infinite
 from sklearn_rnn.sequences import Sequences
 
+MEDIAN = 0.5  # among quantiles
+
 
 def check_parameters(owner: Any) -> None:
     """Check the owner's parameters, one by one, by its table `_parameter_constraints`."""
@@ -28,6 +30,15 @@ def check_parameters(owner: Any) -> None:
             if isinstance(value, int):
                 float(value)  # an integer of hundreds of digits fits nowhere
             validate_parameter_constraints(table, {name: value}, caller_name=type(owner).__name__)
+
+
+def read_quantiles(quantiles: ArrayLike) -> list[float]:
+    """The levels; ValueError or TypeError unless they are numbers between 0 and 1."""
+    with reading("quantiles"):
+        levels = np.asarray(quantiles, dtype=float)
+    if levels.ndim != 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
+        raise ValueError(f"quantiles is {quantiles!r}, but must be numbers between 0 and 1.")
+    return levels.tolist()
 
 
 def plain_data(data: Any, name: str) -> Any:

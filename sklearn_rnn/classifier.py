@@ -27,7 +27,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from sklearn_rnn._distributed import gathered, summed
-from sklearn_rnn._errors import reading
+from sklearn_rnn._errors import reading, unchanged_on_error
 from sklearn_rnn._estimator import RecurrentEstimator
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
@@ -100,6 +100,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         "validation_split": [StrOptions({"stratified", "tail", "random"})],
     }
 
+    classes_: NDArray
     _of_the_net = (*RecurrentEstimator._of_the_net, "class_weight", "label_smoothing", "input_noise")
 
     def __init__(
@@ -205,8 +206,21 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         -------
         self
         """
-        self._fit_one_pass(X, y, sample_weight, classes)
+        with unchanged_on_error(self):
+            if classes is not None:
+                self._set_classes(classes)
+            self._fit_one_pass(X, y, sample_weight, knows_targets=classes is not None)
         return self
+
+    def _set_classes(self, classes: ArrayLike) -> None:
+        """Know all classes from the beginning; ValueError if the net was made for others."""
+        with reading("classes", "Pass all classes, all of one type."):
+            given = np.unique(column_or_1d(classes))
+            if self.__sklearn_is_fitted__() and not np.array_equal(given, self.classes_):
+                raise ValueError(
+                    f"classes is {given.tolist()}, but was {self.classes_.tolist()} before. Pass the same."
+                )
+        self.classes_ = given
 
     def predict_proba(self, X: Any) -> Any:
         """Predict the probability of each class, or of each label where a sample may have several.

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 import sklearn_rnn
 from sklearn_rnn._files import check_target, write_whole
-from sklearn_rnn._forecast_tables import MEDIAN, all_quantiles
+from sklearn_rnn._forecast_tables import all_quantiles
 from sklearn_rnn._onnx import GraphBuilder, forecast_net, recurrent_net, valid_steps
 from sklearn_rnn._panel import CALENDAR, Roles
+from sklearn_rnn._validation import MEDIAN
 from sklearn_rnn.classifier import RNNClassifier
 from sklearn_rnn.forecaster import RNNForecaster
+from sklearn_rnn.inspection import best_model
 from sklearn_rnn.regressor import RNNRegressor
 from sklearn_rnn.text import SequenceVectorizer
 from sklearn_rnn.windows import SlidingWindow
@@ -163,12 +164,9 @@ def open_model(model: Any) -> tuple[list[tuple[str, Any]], Any]:
 
 
 def flat_steps(name: str, model: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(model, BaseSearchCV):
-        check_is_fitted(model)
-        if not model.refit:
-            raise ValueError(f"{type(model).__name__} has refit=False and so no best estimator. Fit with refit=True.")
-    if hasattr(model, "best_estimator_"):  # searches of other packages have it, too
-        yield from flat_steps(name, model.best_estimator_)
+    best = best_model(model)
+    if best is not None:
+        yield from flat_steps(name, best)
     elif isinstance(model, Pipeline):
         for step_name, step in model.steps:
             if step is not None and step != "passthrough":
@@ -292,7 +290,7 @@ def add_forecast(op: GraphBuilder, estimator: RNNForecaster, net: Any, values: s
         add_output(op, "forecast", forecasts, shape)
         return
     levels = all_quantiles(estimator.quantiles)
-    add_output(op, "forecast", op.Gather(forecasts, levels.index(MEDIAN), axis=-1), shape)
+    add_output(op, "forecast", op.Gather(forecasts, net.median, axis=-1), shape)
     chosen = [levels.index(quantile) for quantile in map(float, estimator.quantiles)]
     add_output(op, "quantiles", op.Gather(forecasts, chosen, axis=-1), [*shape, len(chosen)])
 

@@ -26,7 +26,7 @@ from sklearn_rnn._forecast_tables import (
 )
 from sklearn_rnn._panel import rows_after, sort_rows
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
-from sklearn_rnn._rows import joined, last_rows_of_groups, other_rows
+from sklearn_rnn._rows import Rows, joined, last_rows_of_groups, other_rows
 from sklearn_rnn.nets.forecast import NORMALIZATIONS
 
 _SHARED = [
@@ -104,18 +104,10 @@ class RNNForecaster(OriginForecaster):
     loss : {"squared_error", "absolute_error", "huber"}, default="huber"
         What training minimises, on targets in the units that `normalize` tells. With quantiles it is their pinball
         loss.
-    optimizer : {"adamw", "adam", "nadam", "radam", "rmsprop", "sgd"} or torch optimizer class, default="adamw"
-        The algorithm that changes the weights.
+    {optimizer}
     learning_rate : float, default=0.002
         The largest step size of the schedule.
-    schedule : {"one_cycle", "cosine", "plateau", "constant"}, default="one_cycle"
-        The course of the learning rate over the training: up and down, down, halved when the loss stalls, or constant,
-        which is for callbacks that set it, too: the first two set it after each update.
-    weight_decay : float, default=0.01
-        Decoupled weight decay (Loshchilov and Hutter 2019), so that "adam" is "adamw". For "rmsprop" it is part of the
-        gradient and does more: set it lower. A class decays as its own default says.
-    gradient_clip : float or None, default=1.0
-        The largest norm of the gradient; None does not limit it.
+    {schedule}
     batch_size : int or "auto", default="auto"
         Windows an update. "auto" takes a sixteenth of them as a power of two, from 16 to 128.
     max_epochs : int or "auto", default="auto"
@@ -303,7 +295,6 @@ class RNNForecaster(OriginForecaster):
         """
         task = FitTask(self, X=X, y=y)
         with unchanged_on_error(self):
-            self._check_parameters()
             frame = self._as_frame(X, reset=True)
             resume = self.warm_start and self.__sklearn_is_fitted__()
             rows = self._start_fit(frame, resume)
@@ -339,6 +330,14 @@ class RNNForecaster(OriginForecaster):
         ValueError
             If columns are absent, times are of another kind than in `fit`, or `future` lacks a row or a value.
         """
+        coming, forecasts = self._forecast_coming(X, future)
+        if self._has_index:
+            return coming_table(coming, forecasts, self._roles, self._frequency, self.quantiles)
+        columns = forecast_columns(forecasts, self.quantiles)
+        return columns[:, 0] if columns.shape[1] == 1 else columns
+
+    def _forecast_coming(self, X: Any, future: pd.DataFrame | None) -> tuple[Rows, NDArray[np.float64]]:
+        """The coming rows of each group, and their forecasts (n_groups, horizon, n_targets[, n_quantiles])."""
         self._check_is_as_fitted()
         history = self._bridged(last_rows_of_groups(self._rows_up_to(X), None, max(self.n_steps_, self.season_)))
         coming = rows_after(history, self.horizon, self._roles, self._frequency, future)
@@ -346,10 +345,7 @@ class RNNForecaster(OriginForecaster):
         self._warn_of_short_windows(windows)
         forecasts = self._forecast(windows)
         self._warn_of_unknown(forecasts)
-        if self._has_index:
-            return coming_table(coming, forecasts, self._roles, self._frequency, self.quantiles)
-        columns = forecast_columns(forecasts, self.quantiles)
-        return columns[:, 0] if columns.shape[1] == 1 else columns
+        return coming, forecasts
 
     def update(self, X: pd.DataFrame | ArrayLike) -> RNNForecaster:
         """Append rows to the remembered history, without training, so that `predict()` forecasts what follows them.
@@ -443,13 +439,16 @@ class RNNForecaster(OriginForecaster):
         ValueError
             If no row can be forecast from, or a column of the group has the name of another one of the result.
         """
+        if refit:
+            self._validate_params()
+        else:
+            self._check_is_as_fitted()
         stride = self.horizon if stride is None else stride
         for name, value in (("stride", stride), ("n_origins", 1 if n_origins is None else n_origins)):
             if not isinstance(value, Integral) or value < 1:
                 raise ValueError(f"{name} is {value!r}, but must be an integer of at least 1.")
         if refit:
             return self._backtest_with_refits(X, n_origins, stride)
-        self._check_is_as_fitted()
         check_names_of_groups(self._roles, self.quantiles)
         rows, first_new, first_rows, windows = self._origins(self._as_frame(X, reset=False), n_origins, stride)
         forecasts = self._forecast(windows)
@@ -473,8 +472,8 @@ class RNNForecaster(OriginForecaster):
         Returns
         -------
         DataFrame
-            MAE, RMSE, sMAPE in percent, MASE (MAE over the mean absolute change over a season), and the coverage of
-            the interval from the lowest to the highest quantile, if there are any.
+            MAE, RMSE, sMAPE in percent (0 where 0 was forecast and came), MASE (MAE over the mean absolute change over
+            a season), and the coverage of the interval from the lowest to the highest quantile, if there are any.
         """
         return summarise(backtest, by, self.quantiles)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import check_scoring
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, _safe_indexing, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions, validate_params
@@ -31,11 +32,23 @@ def final_estimator(model: Any) -> Any:
     ------
     NotFittedError
         If the model is not fitted.
+    ValueError
+        If it is a search without a best one.
     """
     check_is_fitted(model)
-    if hasattr(model, "best_estimator_"):
-        return final_estimator(model.best_estimator_)
+    best = best_model(model)
+    if best is not None:
+        return final_estimator(best)
     return final_estimator(model.steps[-1][1]) if isinstance(model, Pipeline) else model
+
+
+def best_model(search: Any) -> Any:
+    """The best model of a fitted search, None of anything else; ValueError if the search was told to have none."""
+    if isinstance(search, BaseSearchCV):
+        check_is_fitted(search)
+        if not search.refit:
+            raise ValueError(f"{type(search).__name__} has refit=False and so no best estimator. Fit with refit=True.")
+    return getattr(search, "best_estimator_", None)  # searches of other packages have it, too
 
 
 @validate_params(
@@ -233,9 +246,10 @@ def _score_exchanged(
 def _reach_last_step(model: Any, X: Any) -> tuple[Any, Sequences, Any]:
     """The fitted estimator at the end of a model, the sequences that it is given, and what a search scores by."""
     check_is_fitted(model)
-    if hasattr(model, "best_estimator_"):
+    best = best_model(model)
+    if best is not None:
         scorer = model.scorer_.get(model.refit) if isinstance(model.scorer_, dict) else model.scorer_
-        return *_reach_last_step(model.best_estimator_, X)[:2], scorer
+        return *_reach_last_step(best, X)[:2], scorer
     if isinstance(model, Pipeline):
         return _reach_last_step(model.steps[-1][1], model[:-1].transform(X) if len(model) > 1 else X)
     if isinstance(model, SequenceReader):

@@ -25,7 +25,15 @@ from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import check_units, is_scale_of_constant_target, robust_statistics, target_statistics
 from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
-from sklearn_rnn._validation import channel_positions, check_weights, plain_data, random_split, tail_split
+from sklearn_rnn._validation import (
+    MEDIAN,
+    channel_positions,
+    check_weights,
+    plain_data,
+    random_split,
+    read_quantiles,
+    tail_split,
+)
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
 
@@ -68,10 +76,10 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     blend : bool, default=True
         Whether to mix the net's predictions with those of a ridge regression on the numeric channels of the last steps,
         as many as make 512 numbers. It is in the proportion that fits the samples left out best: those that are held
-        out, or, with fewer than 1,000, each of the parts that tell the number of epochs (see `max_epochs`). Where none
-        are, where steps have no numbers or more than 512, with `per_step`, "poisson" and "quantile", and where training
-        began with `partial_fit`, the net is alone. The regression sees no value farther than ten deviations from the
-        mean.
+        out, or, with fewer than 1,000, each of the parts that tell the number of epochs (see `max_epochs`). Where
+        nothing is left out, as with fewer samples and `max_epochs` a number, where steps have no numbers or more than
+        512, with `per_step`, "poisson" and "quantile", and where training began with `partial_fit`, the net is alone.
+        The regression sees no value farther than ten deviations from the mean.
     {training}
     validation_split : {"tail", "random"}, default="tail"
         Which samples are held out: the last ones, as befits a time series, or any.
@@ -233,7 +241,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
 
     def _as_y(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """The medians of outputs (n, n_outputs[, n_quantiles]), 1-D if y was."""
-        values = outputs if self._levels is None else outputs[..., self._levels.index(0.5)]
+        values = outputs if self._levels is None else outputs[..., self._levels.index(MEDIAN)]
         return values[:, 0] if self._y_is_flat else values
 
     @available_if(_predicts_quantiles)
@@ -278,6 +286,12 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     def _validate_params(self) -> None:
         super()._validate_params()
         check_quantiles(self.loss, self.quantiles, self.per_step)
+        if isinstance(self.anchor, (bool, np.bool_)):
+            raise TypeError(f"anchor is {self.anchor}, but must be the position or name of a channel, or None.")
+        if self.loss == "poisson" and self.anchor is not None:
+            raise ValueError(
+                "anchor adds to the prediction, but loss='poisson' predicts a logarithm. Drop one of them."
+            )
 
     def _learns_few_by_heart(self) -> bool:
         return not self.per_step
@@ -389,10 +403,6 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         return (values - mean) / scale
 
     def _anchor_channel(self, sequences: Sequences) -> int:
-        if self.loss == "poisson":
-            raise ValueError(
-                "anchor adds to the prediction, but loss='poisson' predicts a logarithm. Drop one of them."
-            )
         (channel,) = channel_positions(np.asarray([self.anchor]), sequences, "anchor")
         if channel in self._categorical_channels(sequences):
             raise ValueError(f"anchor is {self.anchor!r}, but that channel holds categories. Name a numeric channel.")
@@ -425,10 +435,8 @@ def check_quantiles(loss: str, quantiles: Sequence[float] | None, per_step: bool
         return None
     if per_step:
         raise ValueError("loss='quantile' cannot be used with per_step=True. Choose another loss.")
-    levels = (0.1, 0.5, 0.9) if quantiles is None else tuple(float(level) for level in quantiles)
+    levels = (0.1, 0.5, 0.9) if quantiles is None else tuple(read_quantiles(quantiles))
     increasing = all(low < high for low, high in zip(levels, levels[1:], strict=False))
-    if not increasing or 0.5 not in levels or levels[0] <= 0 or levels[-1] >= 1:
-        raise ValueError(
-            f"quantiles is {levels}, but must increase, lie between 0 and 1, and contain 0.5, which predict gives."
-        )
+    if not increasing or MEDIAN not in levels:
+        raise ValueError(f"quantiles is {levels}, but must increase and contain {MEDIAN}, which predict gives.")
     return levels

@@ -7,10 +7,10 @@ from typing import Any
 
 from scipy.stats import loguniform, uniform
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import Pipeline
 
 from sklearn_rnn.classifier import RNNClassifier
 from sklearn_rnn.forecaster import RNNForecaster
+from sklearn_rnn.nets.forecast import NORMALIZATIONS
 from sklearn_rnn.nets.pooling import POOLINGS
 from sklearn_rnn.nets.recurrent import CELLS
 from sklearn_rnn.regressor import RNNRegressor
@@ -77,7 +77,12 @@ def search_space(model: BaseEstimator) -> dict[str, Any]:
     """
     if isinstance(model, type):
         raise TypeError(f"model is the class {model.__name__}. Pass an instance: {model.__name__}().")
-    space = _space_of(model, "")
+    parts = {"": model}
+    if hasattr(model, "get_params"):
+        parts |= {f"{name}__": part for name, part in model.get_params().items()}
+    space: dict[str, Any] = {}
+    for prefix, part in parts.items():
+        space |= _space_of(part, prefix)
     if not space:
         raise TypeError(
             f"model is a {type(model).__name__}, but search_space knows RNNRegressor, RNNClassifier, RNNForecaster and "
@@ -87,21 +92,13 @@ def search_space(model: BaseEstimator) -> dict[str, Any]:
 
 
 def _space_of(model: Any, prefix: str) -> dict[str, Any]:
-    """The space of an estimator of this package, else those of the estimators in it."""
+    """The space of an estimator of this package, none of any other thing."""
     for kind, order in ORDERS.items():
         if isinstance(model, kind):
             model._validate_params()
             choices = {name: RANGES[name](model) for name in order}
             return {prefix + name: values for name, values in choices.items() if values is not None}
-    if isinstance(model, Pipeline):
-        parts = dict(model.steps)
-    else:
-        parts = model.get_params(deep=False) if hasattr(model, "get_params") else {}
-    space: dict[str, Any] = {}
-    for name, part in parts.items():
-        if hasattr(part, "get_params") and not isinstance(part, type):
-            space |= _space_of(part, f"{prefix}{name}__")
-    return space
+    return {}
 
 
 def _windows(model: Any) -> list[Any]:
@@ -137,7 +134,7 @@ RANGES: dict[str, Callable[[Any], Any]] = {
     "dropout": lambda model: uniform(0, 0.5),
     "pooling": _unless_per_step(list(POOLINGS)),
     "bidirectional": lambda model: [False, True],
-    "normalize": lambda model: ["last", "scaled", "standard", None],
+    "normalize": lambda model: [*NORMALIZATIONS, None],
     "cell": _cells,
     "n_layers": lambda model: [1, 2],
     "weight_decay": lambda model: loguniform(1e-4, 1e-1),

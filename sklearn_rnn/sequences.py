@@ -237,11 +237,9 @@ def as_sequences(X: Any, *, n_channels: int = 1, dtype: DTypeLike = np.float32) 
 
     Raises
     ------
-    TypeError
-        If X is no container of numbers.
-    ValueError
-        If X is empty, a sequence has no step, sequences differ in channels, or the columns of a 2-D X are no multiple
-        of `n_channels`.
+    ValueError, TypeError
+        If X is no container of numbers or empty, a sequence has no step, sequences differ in channels, or the columns
+        of a 2-D X are no multiple of `n_channels`.
 
     Examples
     --------

@@ -28,6 +28,7 @@ from sklearn_rnn._rows import (
     check_has_columns,
     check_no_duplicate,
     earlier_rows,
+    first_rows_of_runs,
     joined,
     last_rows_of_groups,
     rows_of_array,
@@ -44,7 +45,6 @@ from sklearn_rnn._times import (
     Times,
     default_max_gap,
     gap_as_number,
-    is_gap,
     read_max_gap,
     warn_of_counted_groups,
     with_clock_changes,
@@ -96,14 +96,6 @@ def window_bounds(
     position = np.empty_like(order)
     position[order] = np.arange(n_rows)
     return order, starts[position], lengths[position]
-
-
-def first_rows_of_runs(groups: NDArray, times: NDArray | None, max_gap: float | None) -> NDArray[np.int64]:
-    """Where the sorted rows change their group or leave a gap."""
-    breaks = groups[1:] != groups[:-1]
-    if times is not None and max_gap is not None:
-        breaks |= is_gap(times, max_gap)
-    return np.concatenate([[0], np.flatnonzero(breaks) + 1])
 
 
 def lag_features(windows: Sequences, n_steps: int) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ from skorch.callbacks import (
     PassthroughScoring,
 )
 
-from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences
+from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, Sequences
 from sklearn_rnn._device import is_joblib_worker, torch_threads
 from sklearn_rnn._net_estimator import automatic_batch_size
 from sklearn_rnn._optimizers import OPTIMIZERS
@@ -119,15 +119,31 @@ def test_predictions_have_the_same_bits_alone_and_in_any_batch(series):
         np.testing.assert_array_equal(model.predict(X[rows]), together[rows])
 
 
-@pytest.mark.parametrize("n_outputs", [2, 3, 5])
-@pytest.mark.parametrize("hidden_size", [64, 200])
+@pytest.mark.parametrize("n_outputs", [1, 2, 3, 5])
+@pytest.mark.parametrize("hidden_size", [6, 30, 64, 200])
 @pytest.mark.parametrize("fused", [True, False])
-def test_products_of_few_rows_are_rounded_as_those_of_many(fused, hidden_size, n_outputs):
-    X = np.random.default_rng(0).normal(size=(300, 8))
-    model = RNNRegressor(hidden_size=hidden_size, fused=fused, max_epochs=1, random_state=0, early_stopping=True)
+@pytest.mark.parametrize("pooling", ["last", "attention"])
+def test_products_of_few_rows_are_rounded_as_those_of_many(pooling, fused, hidden_size, n_outputs):
+    X = np.random.default_rng(0).normal(size=(300, 9))
+    options = {"hidden_size": hidden_size, "fused": fused, "pooling": pooling}
+    model = RNNRegressor(**options, max_epochs=1, random_state=0, early_stopping=True)
     together = model.fit(X, X[:, -n_outputs:]).predict(X)
     for rows in ([0], list(range(8)), list(range(3, 20)), list(range(290))):
         np.testing.assert_array_equal(model.predict(X[rows]), together[rows])
+
+
+@pytest.mark.parametrize("horizon", [1, 3, 10])
+def test_a_series_is_forecast_alike_alone_and_in_company(horizon):
+    """Windows of 98 rows and states of 30 features, which fill no whole cache line."""
+    days = pd.date_range("2023-01-01", periods=400)
+    y = np.random.default_rng(0).normal(size=(20, 400)).cumsum(axis=1)
+    df = pd.concat([pd.DataFrame({"day": days, "shop": shop, "y": y[shop]}) for shop in range(20)])
+    model = RNNForecaster("y", horizon, time="day", group="shop", hidden_size=30, max_epochs=1, random_state=0).fit(df)
+    assert model.n_steps_ == 98
+    together = model.predict(df)
+    for shop in (0, 5, 19):
+        alone = model.predict(df[df["shop"] == shop])
+        np.testing.assert_array_equal(alone["y"], together[together["shop"] == shop]["y"])
 
 
 # Weights, classes -----------------------------------------------------------------------------------------------------

@@ -351,3 +351,31 @@ def test_the_summary_is_in_the_order_of_the_steps_even_if_the_first_actual_value
     summary = fitted.backtest_summary(fitted.backtest(df, n_origins=None, stride=1))
     assert summary.index.tolist() == [1, 2, 3, 4]
     assert summary["coverage"].between(0, 1).all()
+
+
+def test_a_forecast_of_zero_that_is_right_has_no_error():
+    """As in the M4 competition, where 0 / 0 counts as 0."""
+    backtest = pd.DataFrame({"step": 1, "actual": [0.0, 0, 0, 1, np.nan], "forecast": [0.0, 0, 0, 3, 1], "scale": 1.0})
+    assert RNNForecaster("y", 1).backtest_summary(backtest)["sMAPE"].item() == pytest.approx(25)
+
+
+@pytest.mark.parametrize(("options", "message"), [({"horizon": 0}, "horizon"), ({"horizon": "3"}, "horizon")])
+def test_a_backtest_with_refits_looks_at_the_parameters_first(options, message):
+    with pytest.raises(ValueError, match=f"The '{message}' parameter"):
+        model_of_days().set_params(**options).backtest(series(60), stride=1, refit=True)
+
+
+def test_a_backtest_with_refits_of_a_single_row_says_how_many_it_needs():
+    for rows in (series(1), series(1).reset_index(drop=True)):
+        with pytest.raises(ValueError, match="The data have 1 rows, but a horizon"):
+            RNNForecaster("y", 2, **TINY).backtest(rows[["y"]], refit=True)
+
+
+def test_a_backtest_with_refits_tells_of_groups_that_end_before_its_origins():
+    days = pd.date_range("2024-01-01", periods=60)
+    df = pd.concat(
+        [pd.DataFrame({"g": g, "d": days[:n], "y": np.sin(np.arange(n))}) for g, n in zip("ab", (60, 40), strict=True)]
+    )
+    model = RNNForecaster("y", 3, time="d", group="g", **TINY)
+    with pytest.warns(UserWarning, match="1 of 2 groups, such as 'b', have no rows behind any origin"):
+        assert model.backtest(df, n_origins=2, refit=True)["g"].unique().tolist() == ["a"]

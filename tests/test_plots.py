@@ -461,3 +461,47 @@ else:
     raise AssertionError
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("columns", [{"time": 0}, {"group": 0}, {"time": 0, "group": 1}, {}], ids=str)
+def test_a_forecast_of_an_array_has_its_own_times_and_groups(columns):
+    """The roles are those of fit, whatever the parameters say since."""
+    rows = np.column_stack([np.tile(np.arange(40.0), 2), np.repeat([0.0, 1.0], 40), np.sin(np.arange(80))])
+    if "group" not in columns:
+        rows = rows[:40]
+    elif "time" not in columns:
+        rows = rows[:, 1:]
+    target = rows.shape[1] - 1
+    model = RNNForecaster(target, 3, **columns, **TINY).fit(rows)
+    display = ForecastDisplay.from_estimator(model.set_params(target="another"))
+    assert np.size(display.axes_) == (2 if "group" in columns else 1)
+    np.testing.assert_array_equal(display.forecast[target], model.predict())
+
+
+def test_the_loss_of_a_forecaster_is_not_of_a_standardised_target(forecaster):
+    assert "standardised" not in HistoryDisplay.from_estimator(forecaster).ax_.get_ylabel()
+    X = np.random.default_rng(0).normal(size=(30, 5))
+    assert "standardised" in HistoryDisplay.from_estimator(RNNRegressor(**TINY).fit(X, X[:, 0])).ax_.get_ylabel()
+
+
+def test_coverage_of_quantiles_of_any_size_is_drawn(forecaster):
+    backtest = pd.DataFrame(np.zeros((3, len(COLUMNS))), columns=COLUMNS).assign(step=[1, 2, 3], target="y")
+    backtest = backtest.assign(**{"q1.5e-05": -1.0, "q0.99": 1.0, "quality": 3.0, "q7": 0.0})
+    line = BacktestDisplay.from_predictions(backtest, metric="coverage").line_
+    assert line.get_ydata().tolist() == [1, 1, 1]
+
+
+def test_importance_passes_on_what_bounds_memory_and_time():
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    model = RNNRegressor(**TINY).fit(X, X[:, 0])
+    options = {"max_samples": 20, "n_jobs": 2, "sample_weight": np.arange(60.0), "random_state": 0}
+    display = ImportanceDisplay.from_estimator(model, X, X[:, 0], **options)
+    expected = channel_importance(model, X, X[:, 0], **options)
+    np.testing.assert_array_equal(display.importances.importances, expected.importances)
+
+
+def test_a_search_without_a_best_model_is_told_from_other_things():
+    X = np.random.default_rng(0).normal(size=(30, 5))
+    search = GridSearchCV(RNNRegressor(**TINY), {"cell": ["rnn"]}, cv=2, refit=False).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="refit=False"):
+        HistoryDisplay.from_estimator(search)

@@ -136,7 +136,7 @@ REFUSED = {
     "complex cells": (lambda: forecaster(TABLE * 1j, known="wind"), "target 'load' is complex128"),
     "words where numbers were": (
         lambda: forecaster().predict(TABLE.assign(wind="strong")),
-        "Column 'wind' is .*, but it was numbers in fit",
+        "Column 'wind' is .*, but it was numbers, or empty, in fit",
     ),
     "a list as the future": (
         lambda: forecaster(known="wind").predict(future=[1, 2]),
@@ -148,7 +148,7 @@ REFUSED = {
     ),
     "words in the future": (
         lambda: forecaster(known="wind").predict(future=LATER.assign(wind="strong")),
-        "future cannot be used: Column 'wind' is .*, but it was numbers in fit",
+        "future cannot be used: Column 'wind' is .*, but it was numbers, or empty, in fit",
     ),
     "quantiles of one name": (
         lambda: forecaster(quantiles=[0.1, 0.1000000001]),

@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import ParameterSampler, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
@@ -131,3 +132,17 @@ def test_the_pages_recipe_for_optuna_runs():
     assert search.best_params_.keys() == search_space(names["model"]).keys()
     rate = names["as_optuna"](loguniform(1e-3, 1e-2))
     assert (rate.low, rate.high, rate.log) == (1e-3, 1e-2, True)
+
+
+def test_estimators_in_lists_are_found():
+    models = [("a", RNNRegressor()), ("b", Ridge())]
+    names = [f"a__{name}" for name in ORDERS[RNNRegressor]]
+    for around in (VotingRegressor(models), StackingRegressor(models)):
+        assert list(search_space(around)) == names
+        assert set(names) <= set(around.get_params())
+
+
+def test_parameters_that_cannot_be_together_are_refused():
+    for model in (RNNForecaster("a", 1, quantiles=[2.0]), RNNRegressor(precision="bf16", dtype="float64")):
+        with pytest.raises(ValueError, match="quantiles is|precision='bf16'"):
+            search_space(model)

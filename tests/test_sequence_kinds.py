@@ -1,5 +1,7 @@
 """Missing values, categories, targets by step, quantiles, anchors, several labels."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -235,7 +237,7 @@ def test_quantiles_cover_what_they_say_and_never_cross():
 
 @pytest.mark.parametrize("quantiles", [(0.5, 0.1), (0.0, 0.5), (0.1, 0.9), (0.5, 0.5), (0.5, 1.0)])
 def test_quantiles_must_increase_within_0_and_1_and_hold_the_median(ragged, quantiles):
-    with pytest.raises(ValueError, match="must increase, lie between 0 and 1, and contain 0.5"):
+    with pytest.raises(ValueError, match="must increase and contain 0.5|must be numbers between 0 and 1"):
         RNNRegressor(**TINY, loss="quantile", quantiles=quantiles).fit(ragged, np.ones(80))
 
 
@@ -356,3 +358,23 @@ def test_a_model_that_goes_on_keeps_its_segments():
     model = RNNRegressor(**TINY, warm_start=True).fit(random.normal(size=(20, 130, 1)), y)
     model.fit(random.normal(size=(20, 10, 1)), y).partial_fit(random.normal(size=(20, 500, 1)), y)
     assert model.segment_size_ == model.net_.module_.segment_size == 3
+
+
+@pytest.mark.parametrize("quantiles", [["a"], [[0.1, 0.5]], 0.5, []], ids=str)
+def test_quantiles_that_are_no_list_of_numbers_are_refused_by_name(ragged, quantiles):
+    with pytest.raises((ValueError, TypeError), match="quantiles"):
+        RNNRegressor(loss="quantile", quantiles=quantiles).fit(ragged, np.arange(len(ragged)))
+
+
+@pytest.mark.parametrize("anchor", [True, False])
+def test_a_truth_is_no_channel(ragged, anchor):
+    with pytest.raises(TypeError, match=f"anchor is {anchor}, but must be the position or name"):
+        RNNRegressor(anchor=anchor).fit(ragged, np.arange(len(ragged)))
+
+
+def test_constants_of_a_loss_are_those_of_the_nets_type():
+    model = RNNRegressor(loss="quantile", dtype="float64", hidden_size=4, max_epochs=1)
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    model.fit(X, X[:, 0])
+    for fitted in (model, pickle.loads(pickle.dumps(model))):
+        assert fitted.net_.criterion_.quantiles.tolist() == [0.1, 0.5, 0.9]

@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold, cross_val_predict, train_test_split
 from sklearn.utils import _safe_indexing, resample, shuffle
 from sklearn.utils.validation import _num_samples, check_consistent_length, indexable
 
-from sklearn_rnn import Sequences, as_sequences
+from sklearn_rnn import RNNRegressor, Sequences, as_sequences
 from sklearn_rnn.sequences import is_ragged
 
 ROWS = np.arange(20.0).reshape(10, 2)
@@ -381,3 +381,13 @@ def test_names_and_alignment_are_checked():
 def test_what_is_no_table_of_numbers_is_refused_with_what_to_do(X, message):
     with pytest.raises(ValueError, match=message):
         as_sequences(X, n_channels=2 if "n_channels=2" in message else 1)
+
+
+def test_a_list_of_rows_is_what_its_array_is():
+    """Also where the rows of fit had one number each, so that two columns are not two steps."""
+    X = np.random.default_rng(0).normal(size=(20, 1))
+    model = RNNRegressor(hidden_size=4, max_epochs=1, random_state=0).fit(X, X[:, 0])
+    for rows in (np.ones((3, 2)), [[1.0, 1.0]] * 3):
+        with pytest.raises(ValueError, match="X has 2 features"):
+            model.predict(rows)
+    np.testing.assert_array_equal(model.predict(X.tolist()), model.predict(X))

@@ -634,3 +634,11 @@ def test_the_commonest_spacing_of_irregular_times_is_told_without_rounding_dust(
     X = pd.DataFrame({"a": 1.0}, index=pd.date_range("2024", periods=15, freq="6MS"))
     with pytest.warns(UserWarning, match="no multiple of 184 days 00:00:00, the most common one"):
         SlidingWindow(3).fit(X)
+
+
+@pytest.mark.parametrize("missing", [None, pd.NA, np.nan], ids=str)
+def test_numbers_given_as_objects_are_numbers(missing):
+    numbers = pd.DataFrame({"a": [1.0, 2, np.nan, 4] * 5, "b": np.arange(20.0)})
+    objects = numbers.astype({"a": object}).where(numbers.notna(), missing)
+    expected, given = (SlidingWindow(3).fit_transform(table) for table in (numbers, objects))
+    np.testing.assert_array_equal(given.values, expected.values)

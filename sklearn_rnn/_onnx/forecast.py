@@ -76,7 +76,7 @@ def usual_unit(op: GraphBuilder, net: ForecastNet, level: str) -> str:
     """The deviation of a series by its level alone, (batch, 1, n_targets)."""
     smallest, scale = as_array(net.smallest_scale), as_array(net.output_scale)
     relative = op.Min(op.Max(op.Mul(op.Abs(level), as_array(net.relative_scale)), smallest), scale)
-    return op.Where(op.Equal(level, op.number(0)), scale, relative)
+    return op.Where(op.Equal(level, op.number(0)), as_array(net.zero_scale), relative)
 
 
 def present_values(op: GraphBuilder, targets: str, lengths: str) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sklearn_rnn.nets.inputs import InputEncoder, fold_segments
 from sklearn_rnn.nets.network import last_observed, spread_quantiles
 from sklearn_rnn.nets.pooling import last_step, valid_steps
+from sklearn_rnn.nets.products import steady_linear
 from sklearn_rnn.nets.recurrent import RecurrentLayers
 
 NORMALIZATIONS = ("scaled", "last", "standard")
@@ -50,9 +51,9 @@ class ForecastNet(nn.Module):
         Columns besides the targets.
     mean, scale : sequence of float of length n_targets + n_past + n_known + n_static
         Of the training rows.
-    relative_scale, smallest_scale : sequence of float of length n_targets, default=None
-        For series of unlike size: what the deviation of one usually is in parts of its values, and the smallest
-        deviation of any. None takes all for as large as `scale`.
+    relative_scale, smallest_scale, zero_scale : sequence of float of length n_targets, default=None
+        For series of unlike size: what the deviation of one usually is in parts of its values, the smallest deviation
+        of any, and how large what follows a window of zeros is. None takes all for as large as `scale`.
     missing : sequence of int
         Columns with missing values in training.
     categories : mapping of int to sequence of float, default=None
@@ -80,6 +81,7 @@ class ForecastNet(nn.Module):
     output_scale: Tensor
     relative_scale: Tensor
     smallest_scale: Tensor
+    zero_scale: Tensor
     share: Tensor
     known_weight: Tensor
     factors: Tensor
@@ -93,6 +95,7 @@ class ForecastNet(nn.Module):
         scale: Sequence[float],
         relative_scale: Sequence[float] | None = None,
         smallest_scale: Sequence[float] | None = None,
+        zero_scale: Sequence[float] | None = None,
         n_past: int = 0,
         n_known: int = 0,
         n_static: int = 0,
@@ -130,6 +133,7 @@ class ForecastNet(nn.Module):
         self.register_buffer("output_scale", torch.tensor(scale[:n_targets], dtype=dtype))
         self.register_buffer("relative_scale", torch.tensor(relative_scale or [0.0] * n_targets, dtype=dtype))
         self.register_buffer("smallest_scale", torch.tensor(smallest, dtype=dtype))
+        self.register_buffer("zero_scale", torch.tensor(zero_scale or scale[:n_targets], dtype=dtype))
 
         def make_encoder(first: int, last: int) -> InputEncoder:
             return InputEncoder(
@@ -191,7 +195,8 @@ class ForecastNet(nn.Module):
         states = self._read(normalised, values, lengths)
         encoded = self.known_encoder(known)  # (batch, horizon, features)
         queries = self._queries(values, encoded)  # (batch * n_series, n_decoded, hidden_size)
-        decoded = self.head(self.dropout(self.recurrent.advance(queries, states)))
+        states_ahead = self.dropout(self.recurrent.advance(queries, states))
+        decoded = steady_linear(states_ahead, self.head.weight, self.head.bias)
         raw = self._arrange(decoded)  # (batch, horizon, n_targets[, n_quantiles])
         if self.n_quantiles:
             raw = spread_quantiles(raw)
@@ -326,9 +331,9 @@ class ForecastNet(nn.Module):
         return last if self.normalize == "scaled" else last + distance * scale, unit
 
     def _usual_unit(self, level: Tensor) -> Tensor:
-        """The deviation of a series by its level alone, (batch, 1, n_targets); a level of 0 tells no size."""
+        """The deviation of a series by its level alone, (batch, 1, n_targets); of 0 what came after it tells."""
         relative = (level.abs() * self.relative_scale).clamp(self.smallest_scale, self.output_scale)
-        return torch.where(level == 0, self.output_scale, relative)
+        return torch.where(level == 0, self.zero_scale, relative)
 
     def _normalise(self, values: Tensor, lengths: Tensor | None) -> Tensor:
         """The distances of targets from the level of their windows, (batch, steps, n_targets), none out of reach."""
@@ -385,7 +390,7 @@ class ForecastNet(nn.Module):
         Adam moves each weight by about the learning rate, so the sum over a long window would swing: it is scaled down.
         """
         windows = self._apart(self._newest(targets, lengths)).flatten(1)
-        steps = nn.functional.linear(windows, weight) * self.n_steps**-0.5
+        steps = steady_linear(windows, weight) * self.n_steps**-0.5
         return steps.reshape(-1, self.n_series, self.horizon, self.n_together).transpose(1, 2).flatten(2, 3)
 
     def _newest(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
@@ -418,8 +423,9 @@ class ForecastNet(nn.Module):
         return query.flatten(0, 1)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        """Read weights of a net whose linear forecast knew of no covariates, too."""
+        """Read weights of a net whose linear forecast knew of no covariates, or that took zeros for usual, too."""
         state_dict.setdefault(prefix + "known_weight", torch.zeros_like(self.known_weight, device="cpu"))
+        state_dict.setdefault(prefix + "zero_scale", state_dict[prefix + "output_scale"])
         super()._load_from_state_dict(state_dict, prefix, *others)
 
     def _arrange(self, decoded: Tensor) -> Tensor:

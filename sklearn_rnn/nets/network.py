@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sklearn_rnn.nets.inputs import InputEncoder, fold_segments
 from sklearn_rnn.nets.pooling import Pooling, last_step
+from sklearn_rnn.nets.products import steady_linear
 from sklearn_rnn.nets.recurrent import RecurrentLayers
 
 FARTHEST = 10.0  # deviations from the mean that a linear regression sees
@@ -153,10 +154,10 @@ class RecurrentNet(nn.Module):
             states = self.recurrent.ends(inputs)  # (batch, output_size), without gradients of all steps in backward
         else:
             states = self.pool(self.recurrent(inputs, input_lengths), input_lengths)
-        raw = self.head(self.dropout(states))
+        raw = steady_linear(self.dropout(states), self.head.weight, self.head.bias)
         if self.linear_steps:
             newest = self.linear_inputs(encoded, lengths, n_steps=self.linear_steps)
-            raw = raw + nn.functional.linear(newest, self.linear_weight, self.linear_bias)
+            raw = raw + steady_linear(newest, self.linear_weight, self.linear_bias)
         if self.n_quantiles:
             raw = spread_quantiles(raw.unflatten(-1, (self.n_outputs, self.n_quantiles)))
         if self.anchor is not None:
@@ -210,7 +211,7 @@ class RecurrentNet(nn.Module):
 
     def _hold(self, weight: Tensor, bias: Tensor) -> None:
         """The linear regression's, which training leaves as they are."""
-        self.register_buffer("linear_weight", weight)
+        self.register_buffer("linear_weight", weight.contiguous())  # as a file gives it back, for the same bits
         self.register_buffer("linear_bias", bias)
 
     def set_output_units(self, mean: Sequence[float], scale: Sequence[float]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sklearn_rnn.nets.products import steady_linear
+
 POOLINGS = ("last", "mean", "max", "attention", "concat")
 CONCATENATED = ("last", "mean", "max")  # by "concat"; the last state leads
 
@@ -54,7 +56,8 @@ class Pooling(nn.Module):
             return states.masked_fill(~valid, -torch.inf).amax(dim=1)
         if kind == "mean":
             return (states * valid).sum(dim=1) / valid.sum(dim=1)
-        weights = self.score(states).masked_fill(~valid, -torch.inf).softmax(dim=1)  # (batch, steps, 1)
+        scores = steady_linear(states, self.score.weight, self.score.bias)
+        weights = scores.masked_fill(~valid, -torch.inf).softmax(dim=1)  # (batch, steps, 1)
         return (states * weights).sum(dim=1)
 
 

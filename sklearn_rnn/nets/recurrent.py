@@ -96,15 +96,15 @@ class RecurrentLayers(nn.Module):
             states = outputs
         return states, ends
 
-    def runs_compiled(self, device_type: str) -> bool:
-        """Whether cells compiled by numba take the place of torch's on a "cpu" or "cuda"."""
+    def runs_compiled(self, device: str) -> bool:
+        """Whether cells compiled by numba take the place of torch's on a device such as "cpu" or "cuda:0"."""
         layer = self.forward_layers[0]
         assert isinstance(layer, nn.RNNBase)
-        return self.fused and fused_cells.are_quicker(layer, device_type)
+        return self.fused and fused_cells.are_quicker(layer, torch.device(device).type)
 
-    def runs_in_half(self, device_type: str) -> bool:
+    def runs_in_half(self, device: str) -> bool:
         """Whether cells compute in float16: torch's autocast runs cuDNN's so, whatever type it is asked for."""
-        return self.precision == "bf16" and device_type.startswith("cuda")
+        return self.precision == "bf16" and device.startswith("cuda")
 
     def _run(self, layer: nn.Module, inputs: Tensor, initial: State | None = None) -> tuple[Tensor, State]:
         """States after every step, and the last one as the cell holds it."""

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sklearn_rnn.forecaster import RNNForecaster
 from sklearn_rnn.inspection import final_estimator
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ def import_pyplot(display: str) -> Any:
 
 def final_forecaster(estimator: Any, display: str) -> Any:
     """The fitted RNNForecaster in an estimator; TypeError if there is another one."""
-    from sklearn_rnn.forecaster import RNNForecaster  # brings in torch
-
     model = final_estimator(estimator)
     if not isinstance(model, RNNForecaster):
         raise TypeError(
@@ -80,6 +79,15 @@ def check_columns(table: Any, needed: Iterable[Hashable], name: str, what: str) 
         raise ValueError(
             f"{name} has no column {', '.join(map(repr, absent))}. Its columns are {list(table.columns)}. Pass {what}."
         )
+
+
+def quantile_of(column: Any, prefix: str) -> float | None:
+    """The level of a column that has a quantile, such as q0.9 with the prefix q."""
+    try:
+        level = float(column.removeprefix(prefix)) if isinstance(column, str) and column.startswith(prefix) else 0.0
+    except ValueError:  # another column, such as y_quality beside y
+        return None
+    return level if 0 < level < 1 else None
 
 
 def positions(times: pd.Index) -> tuple[NDArray, str]:

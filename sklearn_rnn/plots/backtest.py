@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from sklearn_rnn.plots._axes import (
     format_duration,
     ink,
     one_axes,
+    quantile_of,
     whole_numbers,
 )
 
@@ -33,7 +33,6 @@ METRICS = {
     "coverage": "coverage of the interval",
 }
 WITH_UNIT = {"MAE", "RMSE"}
-QUANTILE = re.compile(r"q0?\.\d+|q\de-\d+")
 FEW_STEPS = 24  # that can bear a marker each
 
 
@@ -238,8 +237,8 @@ class BacktestDisplay:
 
 def _quantiles(backtest: pd.DataFrame) -> list[float]:
     """The levels of the columns such as q0.9."""
-    names = [name for name in backtest.columns if isinstance(name, str) and QUANTILE.fullmatch(name)]
-    return [float(name[1:]) for name in names]
+    levels = (quantile_of(name, "q") for name in backtest.columns)
+    return [level for level in levels if level is not None]
 
 
 def _step_length(backtest: pd.DataFrame) -> str:

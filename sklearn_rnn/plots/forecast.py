@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._forecast_tables import STEP, column_names, coming_table
+from sklearn_rnn._forecast_tables import STEP, coming_table
 from sklearn_rnn._rows import as_names, as_pandas
 from sklearn_rnn.plots._axes import (
     check_axes,
@@ -20,6 +20,7 @@ from sklearn_rnn.plots._axes import (
     import_pyplot,
     ink,
     positions,
+    quantile_of,
 )
 
 if TYPE_CHECKING:
@@ -274,13 +275,14 @@ class ForecastDisplay:
         """
         model = final_forecaster(estimator, cls.__name__)
         actual = None if actual is None else model._as_frame(actual, reset=False)
+        coming, forecasts = model._forecast_coming(X, future)
         return cls.from_predictions(
-            _forecast_table(model, X, future),
-            model.target,
+            coming_table(coming, forecasts, model._roles, model._frequency, model.quantiles),
+            list(model._roles.target),
             history=_history_table(model, X),
             actual=actual,
-            time=model.time,
-            group=model.group,
+            time=model._roles.time,
+            group=list(model._roles.group),
             groups=groups,
             n_history=n_history,
             ax=ax,
@@ -343,19 +345,10 @@ class ForecastDisplay:
         return [*as_names(self.group), *([] if self.time is None else [self.time]), *as_names(self.target)]
 
 
-def _forecast_table(model: Any, X: Any, future: pd.DataFrame | None) -> pd.DataFrame:
-    forecast = model.predict(X, future)
-    if isinstance(forecast, pd.DataFrame):
-        return forecast
-    steps = pd.RangeIndex(1, len(forecast) + 1, name=STEP)
-    columns = column_names(model._roles, model.quantiles)
-    return pd.DataFrame(forecast.reshape(len(forecast), -1), index=steps, columns=columns)
-
-
 def _history_table(model: Any, X: Any) -> pd.DataFrame:
     """The rows that the forecast follows, as a table like that of the forecast."""
     rows = model._rows_up_to(X)
-    targets = rows.values[:, None, : len(model._roles.target)]  # (n_rows, 1, n_targets): a horizon of one row
+    targets = rows.values[:, None, : model._roles.n_targets]  # (n_rows, 1, n_targets): a horizon of one row
     return coming_table(rows, targets, model._roles, model._frequency, None)
 
 
@@ -374,7 +367,7 @@ def _draw_line(ax: Axes, values: pd.Series | None, before: pd.Series | None, **s
 
 def _draw_bands(ax: Axes, panel: Panel, x: Any, color: Any) -> dict[tuple[float, float], PolyCollection]:
     """Each pair of quantiles around the middle as a band, the widest first; those without a partner as a line."""
-    levels = {name: _level(name, f"{panel.target}_q") for name in panel.forecast.columns}
+    levels = {name: quantile_of(name, f"{panel.target}_q") for name in panel.forecast.columns}
     columns = {level: panel.forecast[name] for name, level in levels.items() if level is not None}
     bands: dict[tuple[float, float], PolyCollection] = {}
     for low in sorted(level for level in columns if level < 0.5):
@@ -387,14 +380,6 @@ def _draw_bands(ax: Axes, panel: Panel, x: Any, color: Any) -> dict[tuple[float,
     for level in sorted(set(columns) - {level for band in bands for level in band} - {0.5}):
         ax.plot(x, columns[level], ":", color=color, label=f"quantile {level:g}")
     return bands
-
-
-def _level(column: Any, prefix: str) -> float | None:
-    """Which quantile a column has, if it has one of the target with that prefix."""
-    try:
-        return float(column.removeprefix(prefix)) if str(column).startswith(prefix) else None
-    except ValueError:  # another target, such as y_quality beside y
-        return None
 
 
 def _check_comparable(times: pd.Index, of_forecast: pd.Index, name: str) -> None:

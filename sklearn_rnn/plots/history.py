@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from sklearn_rnn.inspection import final_estimator
+from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.plots._axes import check_columns, one_axes, whole_numbers
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 # What training minimises, by the name that the net has for it.
 LOSSES = {"quantile": "pinball loss", "binary_cross_entropy": "cross entropy", "huber": "Huber loss"}
-# Losses whose targets are standardised, so that 1 is about the loss of predicting the mean.
+# Losses whose targets a RecurrentNet standardises, so that 1 is about the loss of predicting the mean.
 STANDARDISED = {"squared_error", "absolute_error", "huber", "quantile"}
 
 
@@ -137,7 +138,8 @@ class HistoryDisplay:
             )
         kind = model.net_.criterion_.kind
         loss = LOSSES.get(kind, kind.replace("_", " "))
-        loss += " of the standardised target" if kind in STANDARDISED else ""
+        is_standardised = kind in STANDARDISED and isinstance(model.net_.module_, RecurrentNet)
+        loss += " of the standardised target" if is_standardised else ""
         return cls(history=model.history_, best_epoch=model.best_epoch_, loss=loss, name=name).plot(ax)
 
     @classmethod

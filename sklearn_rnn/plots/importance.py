@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from sklearn_rnn.inspection import channel_importance
@@ -120,6 +121,9 @@ class ImportanceDisplay:
         scoring: Any = None,
         n_repeats: int = 5,
         block_size: int | str = "auto",
+        sample_weight: ArrayLike | None = None,
+        max_samples: int | float | str = "auto",
+        n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         ax: Axes | None = None,
     ) -> ImportanceDisplay:
@@ -127,7 +131,7 @@ class ImportanceDisplay:
 
         Parameters
         ----------
-        estimator, X, y, by, scoring, n_repeats, block_size, random_state
+        estimator, X, y, by, scoring, n_repeats, block_size, sample_weight, max_samples, n_jobs, random_state
             As in :func:`~sklearn_rnn.channel_importance`.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
@@ -144,6 +148,9 @@ class ImportanceDisplay:
             scoring=scoring,
             n_repeats=n_repeats,
             block_size=block_size,
+            sample_weight=sample_weight,
+            max_samples=max_samples,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
         return cls(importances=importances).plot(ax)

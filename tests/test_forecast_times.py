@@ -1,0 +1,288 @@
+"""Which times come next: calendars, zones and panels of several of them, against pandas' own calendars."""
+
+import dateutil.tz
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sklearn_rnn import RNNForecaster, load, save
+from sklearn_rnn._frequency import Frequency, find_frequency
+from sklearn_rnn._panel import CALENDAR, calendar_features
+from sklearn_rnn._rows import Rows
+from sklearn_rnn._times import read_times
+
+TINY = {"hidden_size": 8, "max_epochs": 2, "random_state": 0, "n_threads": 1, "device": "cpu"}
+
+
+def one_series(times):
+    n_rows = len(times.numbers)
+    return Rows(np.zeros((n_rows, 1)), np.zeros(n_rows, dtype=np.int64), [()], times.numbers)
+
+
+def panel(**series):
+    """Numbers at the times of each group."""
+    tables = [
+        pd.DataFrame({"group": name, "time": times, "y": np.arange(len(times)) % 7.0}) for name, times in series.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def forecast_times(df, horizon):
+    """Of each group, by a fit to all."""
+    forecast = RNNForecaster("y", horizon, time="time", group="group", **TINY).fit(df).predict()
+    return {name: pd.DatetimeIndex(times) for name, times in forecast.groupby("group")["time"]}
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [dateutil.tz.gettz("Europe/Berlin"), dateutil.tz.tzutc(), dateutil.tz.tzoffset("home", 7_200), "UTC-03:00"],
+    ids=str,
+)
+def test_time_zones_of_every_kind_go_on(zone, tmp_path):
+    pytest.importorskip("skops", reason='the extra "safe" is not installed')
+    times = pd.date_range("2024-03-28", periods=100, freq="h", tz=zone)  # Berlin changes its clocks within
+    model = RNNForecaster("y", 10, **TINY).fit(pd.DataFrame({"y": np.arange(90.0)}, index=times[:90]))
+    save(model, tmp_path / "model.skops")
+    for fitted in (model, load(tmp_path / "model.skops")):
+        index = fitted.predict().index
+        assert (index == times[90:]).all()
+        assert [str(time.utcoffset()) for time in index] == [str(time.utcoffset()) for time in times[90:]]
+
+
+@pytest.mark.parametrize(
+    ("freq", "zone", "season"),
+    [
+        ("h", None, 24),
+        ("15min", None, 96),
+        ("30min", None, 48),
+        ("min", None, 60),
+        ("D", None, 7),
+        ("B", None, 5),
+        ("W-WED", None, 52),
+        ("28D", None, 1),
+        ("MS", None, 12),
+        ("ME", None, 12),
+        ("QS", None, 4),
+        ("QE", None, 4),
+        ("YS", None, 1),
+        ("D", "Europe/Berlin", 7),
+        ("h", "Europe/Berlin", 24),
+        ("B", "America/New_York", 5),
+        ("MS", "Europe/Berlin", 12),
+    ],
+)
+def test_the_next_times_are_those_of_the_calendar(freq, zone, season):
+    """200 times across changes of summer time, and the 40 after them, against pandas' own calendar."""
+    times = pd.date_range("1924-01-03" if freq == "YS" else "2024-01-03", periods=240, freq=freq, tz=zone)
+    past = read_times(times[:200], "time")
+    frequency = find_frequency(past, one_series(past), times[:200])
+    following = frequency.as_index(frequency.after(past.numbers[-1:], 40)[0])
+    assert following.tolist() == times[200:].tolist()
+    assert following.dtype == times.dtype
+    assert frequency.season == season
+    assert frequency.season % frequency.segment_size == 0 or season == 1
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.RangeIndex(0, 500, 5),
+        pd.Index(np.arange(100) / 4),
+        pd.period_range("2020-01", periods=100, freq="M"),
+        pd.timedelta_range("0s", periods=100, freq="10s"),
+        pd.date_range("2024-01-01", periods=100, freq="h").as_unit("s"),
+    ],
+)
+def test_times_of_every_kind_go_on_in_their_kind(times):
+    df = pd.DataFrame({"y": np.arange(90.0)}, index=times[:90])
+    forecast = RNNForecaster("y", 10, **TINY).fit(df).predict()
+    assert forecast.index.tolist() == times[90:].tolist()
+    assert forecast.index.dtype == times.dtype
+
+
+@pytest.mark.parametrize(("freq", "zone"), [("28D", None), ("30D", None), ("91D", None), ("28D", "Europe/Berlin")])
+def test_a_missing_row_does_not_make_months_of_as_many_days(freq, zone):
+    times = pd.date_range("2020-01-06", periods=43, freq=freq, tz=zone)
+    past = times[:40].delete(20)
+    read = read_times(past, "time")
+    frequency = find_frequency(read, one_series(read), past)
+    assert frequency.as_index(frequency.after(read.numbers[-1:], 3)[0]).tolist() == times[40:].tolist()
+    assert frequency.season == 1
+
+
+def test_irregular_integers_are_refused_as_other_irregular_times_are():
+    times = np.random.default_rng(0).integers(58, 63, 60).cumsum()
+    df = pd.DataFrame({"t": times, "y": np.arange(60.0)})
+    for kind in (int, float):
+        with pytest.raises(ValueError, match="The times are irregular"):
+            RNNForecaster("y", 3, time="t", **TINY).fit(df.astype({"t": kind}))
+
+
+def test_gaps_do_not_hide_the_spacing():
+    times = pd.date_range("2024-01-01", periods=300, freq="MS")[np.random.default_rng(0).random(300) < 0.9]
+    past = read_times(times, "time")
+    frequency = find_frequency(past, one_series(past), times)
+    assert frequency.as_index(frequency.after(past.numbers[-1:], 2)[0])[0] == times[-1] + pd.DateOffset(months=1)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moment=st.datetimes(min_value=pd.Timestamp("2000-01-01"), max_value=pd.Timestamp("2030-01-01")))
+def test_calendar_features_are_points_on_the_circle_of_their_cycle(moment):
+    features = calendar_features(read_times(pd.DatetimeIndex([moment]), "time"), list(CALENDAR))[0].reshape(-1, 2)
+    np.testing.assert_allclose((features**2).sum(axis=1), 1, atol=1e-5)
+    hour = np.arctan2(*features[list(CALENDAR).index("hour")]) / (2 * np.pi) * 24 % 24
+    assert round(hour) % 24 == moment.hour
+
+
+def test_the_calendar_of_coming_rows_is_known_by_itself():
+    days = pd.date_range("2022-01-01", periods=700)
+    df = pd.DataFrame({"y": np.where(days.day_of_week == 6, 5.0, 0.0)}, index=days)
+    model = RNNForecaster("y", 7, calendar="dayofweek", n_steps=2, segment_size=1, normalize=None, random_state=0)
+    model.set_params(hidden_size=32, max_epochs=20, learning_rate=0.01, dropout=0.0).fit(df)
+    forecast = model.predict()["y"]
+    assert forecast.idxmax().day_of_week == 6
+    assert np.abs(forecast - np.where(forecast.index.day_of_week == 6, 5.0, 0.0)).max() < 1
+
+
+@pytest.mark.parametrize("step", [0.1, 1 / 3, 2.5])
+def test_future_rows_at_fractions_are_found_though_these_are_rounded(step):
+    times = np.arange(105) * step
+    df = pd.DataFrame({"y": np.sin(times), "k": 1.0}, index=times)
+    model = RNNForecaster("y", 5, known="k", **TINY).fit(df.iloc[:100])
+    np.testing.assert_allclose(model.predict(future=df[["k"]].iloc[100:]).index, times[100:])
+    with pytest.raises(ValueError, match="future has no row at"):
+        model.predict(future=df[["k"]].iloc[100:].set_axis(times[100:] + 0.3 * step))
+
+
+def test_the_calendar_is_that_of_the_zone_of_fit():
+    hours = pd.date_range("2024-01-01", periods=400, freq="h", tz="Asia/Tokyo")
+    df = pd.DataFrame({"y": np.where(hours.hour < 12, 0.0, 1.0)}, index=hours)
+    model = RNNForecaster("y", 4, calendar=["hour"], **TINY).fit(df[:350])
+    there, elsewhere = model.predict(df[300:]), model.predict(df[300:].tz_convert("UTC"))
+    np.testing.assert_array_equal(there["y"], elsewhere["y"])
+
+
+@pytest.mark.parametrize("freq", ["BME", "BMS", "2ME", "6MS", "BQE"])
+def test_times_of_any_calendar_of_pandas_go_on(freq):
+    times = pd.date_range("2004-01-01", periods=70, freq=freq)
+    df = pd.DataFrame({"y": np.arange(60.0)}, index=times[:60])
+    model = RNNForecaster("y", 10, **TINY).fit(df)
+    assert model.predict().index.tolist() == times[60:].tolist()
+    assert model.season_ == {"BME": 12, "BMS": 12, "2ME": 6, "6MS": 2, "BQE": 4}[freq]
+
+
+def test_months_go_on_on_their_day_behind_a_shorter_month():
+    months = pd.period_range("2017-01", periods=41, freq="M")
+    days = pd.DatetimeIndex([month.start_time.replace(day=min(30, month.days_in_month)) for month in months])
+    model = RNNForecaster("y", 3, **TINY).fit(pd.DataFrame({"y": np.arange(38.0)}, index=days[:38]))
+    assert days[37].day == 29  # in February
+    assert model.predict().index.tolist() == days[38:].tolist()
+
+
+def test_months_of_another_series_go_on_on_its_day():
+    months = pd.date_range("2017-01-01", periods=38, freq="MS")
+    later = pd.DataFrame({"y": np.arange(20.0)}, index=months[:20] + pd.Timedelta(days=14))
+    model = RNNForecaster("y", 3, **TINY).fit(pd.DataFrame({"y": np.arange(38.0)}, index=months))
+    assert model.predict(later).index.tolist() == (months[20:23] + pd.Timedelta(days=14)).tolist()
+    model.fit(pd.DataFrame({"y": np.arange(38.0)}, index=months + pd.offsets.MonthEnd(0)))
+    assert model.predict(later).index.tolist() == (months[20:23] + pd.Timedelta(days=14)).tolist()
+
+
+@pytest.mark.parametrize("unit", ["days", "months"])
+def test_days_and_months_keep_the_time_of_day_of_their_zone(unit):
+    """As in pandas, but for the one that the clock skips; 02:30 of the day that has two is the first."""
+    start = pd.Timestamp("2023-12-31 02:30", tz="Europe/Berlin")
+    expected = [start + pd.DateOffset(**{unit: i}) for i in range(1, 400)]
+    found = Frequency(unit, 1, zone="Europe/Berlin").after(np.array([start.as_unit("ns").value]), 399)[0]
+    pairs = zip(pd.DatetimeIndex(found, tz="UTC").tz_convert("Europe/Berlin"), expected, strict=True)
+    spring = pd.Timestamp("2024-03-31 03:00", tz="Europe/Berlin")
+    assert [time for time, other in pairs if time != other and other.year < 2025] == [spring]
+
+
+def test_frequent_gaps_are_pointed_out():
+    hours = pd.date_range("2024-01-01", periods=24 * 60, freq="h")
+    open_hours = hours[(hours.hour >= 8) & (hours.hour <= 17)]
+    df = pd.DataFrame({"y": np.arange(len(open_hours)) % 10.0}, index=open_hours)
+    with pytest.warns(UserWarning, match="60 stretches of 10 rows"):
+        RNNForecaster("y", 3, **TINY).fit(df)
+    RNNForecaster("y", 3, **TINY).fit(df.reset_index(drop=True))  # no warning
+
+
+def test_an_index_of_texts_that_look_like_times_is_pointed_out():
+    days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
+    with pytest.warns(UserWarning, match="texts such as '2024-01-01'"):
+        RNNForecaster("y", 3, **TINY).fit(pd.DataFrame({"y": np.arange(60.0)}, index=days))
+    names = pd.Index([f"{i:06d}" for i in range(60)])
+    RNNForecaster("y", 3, **TINY).fit(pd.DataFrame({"y": np.arange(60.0)}, index=names))  # no warning
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_times_of_arrow_are_times(zone):
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    times = pd.date_range("2024-01-01", periods=60, tz=zone)
+    column = pd.array(times, dtype=pd.ArrowDtype(arrow.timestamp("us", tz=zone)))
+    df = pd.DataFrame({"day": column, "y": np.arange(60.0)})
+    expected = RNNForecaster("y", 3, **TINY).fit(df[["y"]].set_axis(times)).predict()
+    given = RNNForecaster("y", 3, time="day", **TINY).fit(df).predict()
+    assert given["day"].tolist() == expected.index.tolist()
+    by_index = RNNForecaster("y", 3, **TINY).fit(df.set_index("day")).predict()
+    np.testing.assert_array_equal(by_index["y"], expected["y"])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "freq"),
+    [
+        ("2000-01-01", "2000-04-01", "6MS"),
+        ("2000-01-01", "2000-02-01", "2MS"),
+        ("2000-01-31", "2000-02-29", "2ME"),
+        ("2000-01-03", "2000-02-01", "3BMS"),
+        ("2000-01-31", "2000-02-29", "3BME"),
+        ("2000-01-31", "2000-04-28", "6BME"),
+        ("2000-01-01", "2000-07-15", "MS"),
+    ],
+)
+def test_series_of_one_spacing_that_begin_at_different_times_each_go_on(first, second, freq):
+    all_times = {
+        name: pd.date_range(start, periods=40, freq=freq) for name, start in zip("ab", (first, second), strict=True)
+    }
+    found = forecast_times(panel(**{name: times[:36] for name, times in all_times.items()}), 4)
+    for name, times in all_times.items():
+        assert found[name].tolist() == times[36:].tolist()
+
+
+@pytest.mark.parametrize("freq", ["LWOM-FRI", "WOM-2TUE", "SME"])
+@pytest.mark.parametrize("zone", [None, "America/New_York"])
+def test_weekdays_of_months_go_on(freq, zone):
+    """pandas itself takes the last Friday of each month for the fourth."""
+    times = pd.date_range("2020-01-01", periods=50, freq=freq, tz=zone)
+    model = RNNForecaster("y", 10, **TINY).fit(pd.DataFrame({"y": np.arange(40.0)}, index=times[:40]))
+    assert model.predict().index.tolist() == times[40:].tolist()
+
+
+@pytest.mark.parametrize("n_months", range(58, 66))
+def test_ends_of_months_stay_ends_beside_beginnings_of_months(n_months):
+    """Whatever month the series ends in, and after an update, too."""
+    ends = pd.date_range("2019-01-31", periods=n_months + 4, freq="ME")
+    df = panel(begin=pd.date_range("2019-01-01", periods=n_months, freq="MS"), end=ends[:n_months])
+    model = RNNForecaster("y", 3, time="time", group="group", **TINY).fit(df)
+    assert model.predict().query("group == 'end'")["time"].tolist() == ends[n_months : n_months + 3].tolist()
+    model.update(panel(end=ends[n_months : n_months + 1]))
+    assert model.predict().query("group == 'end'")["time"].tolist() == ends[n_months + 1 :].tolist()
+
+
+def test_a_gap_in_a_calendar_is_one():
+    """Of the last business days of months, where another series tells the calendar."""
+    times = pd.date_range("2000-01-01", periods=60, freq="BME")
+    model = RNNForecaster("y", 2, time="time", group="group", **TINY)
+    model.fit(panel(whole=times[:50], broken=times[:50].delete(range(20, 30))))
+    assert model._frequency.count == "BME"
+    longest = int(np.diff(times.as_unit("ns").asi8).max())
+    assert model._frequency.max_gap <= longest
+
+
+def test_irregular_months_are_refused():
+    times = pd.DatetimeIndex(["2020-01-01", "2020-01-30", "2020-03-02", "2020-04-03", "2020-05-06"])
+    with pytest.raises(ValueError, match="The times are irregular"):
+        RNNForecaster("y", 2, **TINY).fit(pd.DataFrame({"y": np.arange(5.0)}, index=times))
