@@ -86,7 +86,6 @@ class Course:
             if self.checkpoint is not None:
                 self.checkpoint.remove()
             return
-        n_begun = len(net.history)
         net.history[:] = _whole_epochs(net)
         if not self.best_epoch:
             raise KeyboardInterrupt
@@ -94,8 +93,8 @@ class Course:
         if self.checkpoint is not None:
             how = "the same call goes on, or with warm_start=True one from these weights, when the file is deleted."
         warn(
-            f"Training was interrupted in epoch {n_begun}. The model has the weights of epoch {self.best_epoch}, the "
-            f"best so far; {how}",
+            f"Training was interrupted after epoch {len(net.history)}. The model has the weights of epoch "
+            f"{self.best_epoch}, the best so far; {how}",
         )
 
     def _see(self, net: Any) -> None:

@@ -54,7 +54,7 @@ def assert_same_weights(model, weights):
 
 def test_an_interrupt_leaves_the_last_whole_epoch():
     spy = In(4, KeyboardInterrupt())
-    with pytest.warns(UserWarning, match="interrupted in epoch 4.* weights of epoch 3") as caught:
+    with pytest.warns(UserWarning, match="interrupted after epoch 3.* weights of epoch 3") as caught:
         model = RNNRegressor(**TINY, callbacks=[spy]).fit(X, Y)
     assert caught[0].filename == __file__
     assert model.n_iter_ == model.best_epoch_ == len(model.history_) == 3
@@ -97,7 +97,7 @@ def test_an_interrupt_leaves_the_best_epoch_where_there_is_validation():
     spy = In(6, KeyboardInterrupt())
     noise = np.random.default_rng(1).normal(size=len(X))
     options = {**TINY, "learning_rate": 3.0, "early_stopping": True, "blend": False, "callbacks": [spy]}
-    with pytest.warns(UserWarning, match="interrupted in epoch 6"):
+    with pytest.warns(UserWarning, match="interrupted after epoch 5"):
         model = RNNRegressor(**options).fit(X, noise)
     losses = model.history_["valid_loss"]
     assert len(losses) == 5
@@ -147,7 +147,7 @@ def test_skorchs_own_early_stopping_may_stop_at_the_best_epoch():
 
 
 def test_an_interrupted_forecaster_forecasts():
-    with pytest.warns(UserWarning, match="interrupted in epoch 3"):
+    with pytest.warns(UserWarning, match="interrupted after epoch 2"):
         model = RNNForecaster("load", 2, **TINY, callbacks=[In(3, KeyboardInterrupt())]).fit(TABLE)
     assert model.n_iter_ == 2
     assert np.isfinite(model.predict()["load"]).all()
@@ -505,6 +505,6 @@ def test_a_killed_process_and_ctrl_c_cost_nothing(n_kills, tmp_path):
     assert not report["left"]
     messages, best_epoch, expected_best, n_epochs, finite = report["interrupted"]
     assert len(messages) == 1
-    assert f"interrupted in epoch {n_epochs + 1}" in messages[0]
+    assert f"interrupted after epoch {n_epochs}" in messages[0]
     assert best_epoch == expected_best <= n_epochs
     assert finite
