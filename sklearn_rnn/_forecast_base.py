@@ -233,7 +233,7 @@ class BaseForecaster(HistoryForecaster):
         settings = replace(settings.of_trial(), max_epochs=n_epochs, n_epochs=n_epochs)
         trials = [Trial(copy.deepcopy(module), *parts) for parts in folds(data, apart=self.horizon)]
         for i, (net, learned, _) in enumerate(trials, 1):
-            fit_net(net, criterion, learned, None, settings=settings, seed=seed, trial=f"trial {i} of {len(trials)}")
+            fit_net(net, criterion, learned, None, settings=settings, seed=seed, trial=(i, len(trials)))
         return trials
 
     def _cuts(self, rows: Rows) -> NDArray[np.int64]:

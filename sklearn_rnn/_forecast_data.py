@@ -90,7 +90,7 @@ def with_a_target(windows: Sequences, horizon: int, n_targets: int, *, inside: b
     present = ~np.isnan(windows.values[:, :n_targets])
     if present.all():
         return windows
-    before = np.concatenate([np.zeros((1, n_targets), np.int64), np.cumsum(present, axis=0)])
+    before = _counts_before(present)
     ends = windows.starts + windows.lengths
     chosen = before[ends + horizon] > before[ends]  # (n_windows, n_targets)
     if inside:
@@ -102,10 +102,7 @@ def scale_after_zeros(windows: Sequences, horizon: int, n_targets: int) -> NDArr
     """The root mean square of what follows windows of zeros, (n_targets,), NaN where there are none."""
     values = windows.values[:, :n_targets]
     ends = windows.starts + windows.lengths
-    n_others, n_zeros = (
-        np.concatenate([np.zeros((1, n_targets), np.int64), np.cumsum(chosen, axis=0)])
-        for chosen in (np.nan_to_num(values) != 0, values == 0)
-    )
+    n_others, n_zeros = _counts_before(np.nan_to_num(values) != 0), _counts_before(values == 0)
     is_zero = (n_others[ends] == n_others[windows.starts]) & (n_zeros[ends] > n_zeros[windows.starts])
     scales = np.full(n_targets, np.nan)
     for target, chosen in enumerate(is_zero.T):
@@ -114,6 +111,11 @@ def scale_after_zeros(windows: Sequences, horizon: int, n_targets: int) -> NDArr
         if not np.isnan(following).all():
             scales[target] = np.sqrt(np.nanmean(following**2))
     return scales
+
+
+def _counts_before(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many of the rows before each one, and before the end, are chosen, (n_rows + 1, n_columns)."""
+    return np.concatenate([np.zeros((1, chosen.shape[1]), np.int64), np.cumsum(chosen, axis=0)])
 
 
 def thinned(windows: Sequences, largest: int) -> Sequences:

@@ -136,7 +136,7 @@ class HistoryForecaster(NetEstimator):
         """Tell of groups of which no row is kept, for what is remembered of them is newer."""
         if given.times is None or self._last_times is None:
             return
-        first_rows = np.unique(self._last_groups, return_index=True)[1]
+        first_rows, _ = self._remembered.bounds()
         oldest = dict(zip(self._last_labels, self._last_times[first_rows], strict=True))
         for last in given.bounds()[1] - 1:
             label = given.labels[given.groups[last]]

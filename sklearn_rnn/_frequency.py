@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -199,7 +199,9 @@ def find_frequency(times: Times | None, rows: Rows, original: pd.Index | pd.Seri
     name = getattr(original, "name", None)
     unit: str
     count: Any
-    unit, count, gap, days = _calendar_unit(times, rows, steps, gap)
+    unit, count, days = EVEN, None, ()
+    if times.dates is not None and len(steps):
+        unit, count, gap, days = _calendar_unit(times.dates.tz, rows, steps, gap)
     uneven = times.kind == INTEGERS and len(steps) > 0 and (steps % steps.min()).any()
     if uneven or gap is None:
         raise ValueError(
@@ -230,31 +232,27 @@ def find_frequency(times: Times | None, rows: Rows, original: pd.Index | pd.Seri
     )
 
 
-def _calendar_unit(times: Times, rows: Rows, steps: NDArray, gap: int | None) -> tuple[str, Any, int | None, tuple]:
+def _calendar_unit(zone: Any, rows: Rows, steps: NDArray, gap: int | None) -> tuple[str, Any, int | None, tuple]:
     """Unit and count of series at dates, the longest step that is no gap, and the days of the month that they are on.
 
     `gap` is that longest step where it is known already; it is None where the dates are irregular.
     """
-    if times.dates is None or not len(steps):
-        return EVEN, None, gap, ()
     assert rows.times is not None
-    step, slack = int(steps.min()), 0
-    zone = times.dates.tz
-    dates = pd.DatetimeIndex(rows.times, tz=None if zone is None else "UTC")
-    wall = dates if zone is None else dates.tz_convert(zone).tz_localize(None)
-    if zone is not None and step > 22 * HOUR and (gap is None or (gap - HOUR) % DAY == 0):
-        slack = HOUR
+    step = int(steps.min())
+    slack = HOUR if zone and step > 22 * HOUR and (gap is None or (gap - HOUR) % DAY == 0) else 0
     n_days = None if gap is None else (gap - slack) / DAY
-    months = _months_between(wall, rows.groups) if step >= SHORTEST_MONTH * DAY else 0
-    days = _days_of_month(wall, rows.groups) if months else ()
-    if days and (gap is None or n_days in _MONTHS_OF_STEP):
-        unit = MONTH_ENDS if bool(wall.is_month_end.all()) else MONTHS
-        return unit, months, months * 31 * DAY + slack if gap is None else gap, days
+    is_months, months = step >= SHORTEST_MONTH * DAY, 0
+    local = pd.DatetimeIndex(rows.times, tz="UTC").tz_convert(zone)  # None is the clock itself
+    if is_months and (gap is None or n_days in _MONTHS_OF_STEP):
+        wall = local.tz_localize(None)
+        months, days = _months_between(wall, rows), _days_of_month(wall, rows)
+        if months and days:
+            unit = MONTH_ENDS if bool(wall.is_month_end.all()) else MONTHS
+            return unit, months, months * 31 * DAY + slack if gap is None else gap, days
     if gap is None:
-        local = dates if zone is None else dates.tz_convert(zone)
         offset, longest = _offset_of([local[start:end] for start, end in zip(*rows.bounds(), strict=True)], months)
         return OFFSETS, offset, longest, ()
-    if n_days in _MONTHS_OF_STEP and step >= SHORTEST_MONTH * DAY:
+    if is_months and n_days in _MONTHS_OF_STEP:
         in_days = np.rint(steps / DAY)
         if (in_days % in_days.min()).any():  # else a gap in steps of 28 days
             return MONTHS, _MONTHS_OF_STEP[int(n_days)], gap, ()
@@ -265,21 +263,20 @@ def _calendar_unit(times: Times, rows: Rows, steps: NDArray, gap: int | None) ->
     return EVEN, step, gap, ()
 
 
-def _months_between(wall: pd.DatetimeIndex, groups: NDArray) -> int:
+def _months_between(wall: pd.DatetimeIndex, rows: Rows) -> int:
     """The months from each row of a group to the next one, 0 where that is no number of which all are multiples."""
     months = (12 * wall.year + wall.month).to_numpy()
-    steps = np.diff(months)[groups[1:] == groups[:-1]]
+    steps = spacings(replace(rows, times=months), None)
     fewest = int(steps.min())
     is_usual = fewest > 0 and not (steps % fewest).any() and (steps == fewest).mean() >= 0.5
     return fewest if is_usual else 0
 
 
-def _days_of_month(wall: pd.DatetimeIndex, groups: NDArray) -> tuple[int, ...]:
+def _days_of_month(wall: pd.DatetimeIndex, rows: Rows) -> tuple[int, ...]:
     """The days of the month that groups are on, none unless each is on one, or on the last of a month without it."""
     day = np.asarray(wall.day)
-    of_groups = np.zeros(groups[-1] + 1, dtype=np.int64)
-    np.maximum.at(of_groups, groups, day)
-    is_on_it = day == np.minimum(of_groups[groups], wall.days_in_month)
+    of_groups = np.maximum.reduceat(day, rows.bounds()[0])
+    is_on_it = day == np.minimum(of_groups[rows.groups], wall.days_in_month)
     return tuple(np.unique(of_groups).tolist()) if is_on_it.all() else ()
 
 

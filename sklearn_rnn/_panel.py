@@ -250,7 +250,7 @@ def calendar_features(times: Times | None, calendar: Sequence[str]) -> NDArray[n
 
 def rows_after(rows: Rows, horizon: int, roles: Roles, frequency: Frequency, future: pd.DataFrame | None) -> Rows:
     """The `horizon` rows after the last one of each group of sorted rows; targets and past covariates are NaN."""
-    last = np.append(np.flatnonzero(np.diff(rows.groups)), len(rows.groups) - 1)  # one row a group
+    last = rows.bounds()[1] - 1
     groups = np.repeat(rows.groups[last], horizon)
     times = None if rows.times is None else frequency.after(rows.times[last], horizon).ravel()
     values = np.full((len(groups), roles.n_columns), np.nan, dtype=rows.values.dtype)

@@ -194,12 +194,12 @@ def fit_net(
     seed: int,
     optimizer_state: dict | None = None,
     observers: Sequence[Observer] = (),
-    trial: str = "",
+    trial: tuple[int, int] | None = None,
 ) -> tuple[SequenceNet, int]:
     """Train the module in place, and show how it goes.
 
     An interrupt ends training with the best epoch so far; that of a trial, of which nothing is kept, it leaves. `trial`
-    is the name of one, "" of none.
+    is the number of one, from 1, and how many there are.
 
     Returns
     -------
@@ -223,7 +223,8 @@ def fit_net(
     course = Course(patience, settings.n_warm_up, settings.tol, checkpoint)
     with ExitStack() as stack:
         if settings.verbose == 1:
-            observers = [*observers, stack.enter_context(closing(show_progress(settings.n_epochs, trial)))]
+            name = "" if trial is None else "trial {} of {}".format(*trial)
+            observers = [*observers, stack.enter_context(closing(show_progress(settings.n_epochs, name)))]
         callbacks = [*make_callbacks(settings, has_valid=valid is not None), Tell(course, observers)]
         net = _make_net(module, criterion, train, valid, callbacks, settings, seed)
         check_monitored(net.callbacks_, valid is not None)
@@ -267,8 +268,7 @@ def cross_validated_epochs(
         seen: list[Tensor] = []  # what it gives for the part, batch after batch
         trial.register_forward_hook(lambda net, _, raw, seen=seen: None if net.training else seen.append(raw))
         taken = data.take(others), data.take(part)
-        name = f"trial {i + 1} of {len(parts)}"
-        net, _ = fit_net(trial, criterion, *taken, settings=settings, seed=seed, trial=name)
+        net, _ = fit_net(trial, criterion, *taken, settings=settings, seed=seed, trial=(i + 1, len(parts)))
         n_done = len(net.history)
         outputs.append(torch.cat(seen)[-n_done * len(part) :].unflatten(0, (n_done, len(part))))
         losses = net.history[:, "valid_loss"]
