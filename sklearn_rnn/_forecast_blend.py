@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,8 @@ from sklearn_rnn.nets.forecast import LinearForecast
 
 # In units of the mean square of a window's normalised values; of equals the largest is chosen.
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.001, 1e-4, 1e-5)
+PAST_PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01)  # of changes of past covariates, in units of the one chosen
+LEAST_GAIN = 0.5  # in the error on what was left out, over the root of how much that is, for which they are read
 N_PARTS = 3  # of a cross-validation
 FEWEST_TO_TRY = 300  # windows: the shares that parts of fewer tell are worse than the usual one
 USUAL_SHARE = 1 / 3  # of the net, where nothing is left out to choose by
@@ -28,10 +31,21 @@ LONGEST = 1_024  # steps of a window that the regression reads
 LARGEST = 50_000  # series that it is fitted to, windows times targets
 
 
+class Penalty(NamedTuple):
+    """Of the regressions' weights."""
+
+    own: float
+    past: float = math.inf  # of past covariates, as a multiple of it
+
+    @property
+    def reads_past(self) -> bool:
+        return math.isfinite(self.past)
+
+
 class Weights(NamedTuple):
     """Of the regressions for each step of the horizon."""
 
-    inputs: Tensor  # (n_inputs, horizon)
+    inputs: Tensor  # (n_inputs, horizon), of fewer inputs where no past covariates are read
     known: Tensor  # (horizon, n_known)
 
 
@@ -42,7 +56,8 @@ class Moments:
     Parameters
     ----------
     windows : Tensor of shape (n_inputs, n_inputs)
-        Of normalised windows, and behind them what :meth:`ForecastNet.known_features` says of each window.
+        Of normalised windows, behind them what :meth:`ForecastNet.known_features` says of each window, and behind that
+        :meth:`ForecastNet.past_changes`.
     following : Tensor of shape (n_inputs, horizon)
         Over the targets that are there.
     squares : Tensor of shape (horizon,)
@@ -53,6 +68,10 @@ class Moments:
     known_following : Tensor of shape (horizon, n_known)
     n_steps : int
         Of a window.
+    changes : tuple of two int
+        From how many rows the changes of past covariates are, and how many from each.
+    n_series : int
+        Windows, each target's counted for itself.
     """
 
     windows: Tensor
@@ -62,13 +81,31 @@ class Moments:
     crossed: Tensor
     known_following: Tensor
     n_steps: int
+    changes: tuple[int, int]
+    n_series: int
+
+    @property
+    def n_past(self) -> int:
+        """How many inputs are changes of past covariates."""
+        return math.prod(self.changes)
+
+    def without_past(self) -> Moments:
+        n = len(self.windows) - self.n_past
+        return replace(
+            self,
+            windows=self.windows[:n, :n],
+            following=self.following[:n],
+            crossed=self.crossed[:, :n],
+            changes=(0, 0),
+        )
 
     def error(self, weights: Weights) -> float:
         """The squared error, summed over the horizon."""
         inputs, known = weights
-        of_inputs = (self.windows @ inputs - 2 * self.following) * inputs
+        read = self if len(inputs) == len(self.windows) else self.without_past()
+        of_inputs = (read.windows @ inputs - 2 * read.following) * inputs
         by_known = (self.known @ known[:, :, None])[:, :, 0] - 2 * self.known_following
-        crossed = (self.crossed * inputs.T[:, :, None]).sum(dim=1)
+        crossed = (read.crossed * inputs.T[:, :, None]).sum(dim=1)
         return float(self.squares.sum() + of_inputs.sum() + ((by_known + 2 * crossed) * known).sum())
 
 
@@ -81,11 +118,11 @@ class Trial(NamedTuple):
 
 
 class Rivals(NamedTuple):
-    """A net and a ridge regression, and windows that neither learned from."""
+    """A net and a ridge regression, and windows to compare them by: such that neither learned from, if there are."""
 
     net: ForecastNet
     ridge: LinearForecast
-    left_out: ForecastDataset
+    data: ForecastDataset
 
 
 def folds(data: ForecastDataset, apart: int = 1) -> list[tuple[ForecastDataset, ForecastDataset]]:
@@ -105,11 +142,12 @@ def is_worth_trials(data: ForecastDataset) -> bool:
 def blend(net: ForecastNet, data: ForecastDataset, trials: Sequence[Trial]) -> None:
     """Give the net, segment by segment of the horizon, the share of its forecast that fits what was left out best.
 
-    The rest is the forecast of a ridge regression on the target's own window and on what is known in advance, now and
-    then: few weights, which do not overfit where the horizon is long, or the rows are few, and the net does. Each step
-    of the horizon has its own regression, see :func:`solve`. The shares are those of least squares between 0
-    and 1 (Breiman 1996, Stacked regressions). Without trials the net has a third: fixed shares are hard to beat by any
-    that few rows tell (Timmermann 2006).
+    The rest is the forecast of a ridge regression on the target's own window, on what is known in advance, now and
+    then, and on the newest changes of past covariates where these lead the target, see :func:`best_penalty`: few
+    weights, which do not overfit where the horizon is long, or the rows are few, and the net does. Each step of the
+    horizon has its own regression, see :func:`solve`. The shares are those of least squares between 0 and 1 (Breiman
+    1996, Stacked regressions). Without trials the net has a third, for fixed shares are hard to beat by any that few
+    rows tell (Timmermann 2006), and less only where the rows that it learned from, which flatter it, ask for less.
 
     With quantiles they are those of the least absolute error, for a regression forecasts a mean, from which the median
     of skewed targets is far. Without trials the net is left alone where that is so, and where the rows of training say
@@ -130,29 +168,35 @@ def blend(net: ForecastNet, data: ForecastDataset, trials: Sequence[Trial]) -> N
     penalty = best_penalty(moments, net.segment_size)
     ridge = ridge_forecast(net, whole, penalty)
     if trials:
+        most = 1.0
         rivals = [
             Rivals(trial.net, ridge if learned is whole else ridge_forecast(net, learned, penalty), trial.left_out)
             for trial, (learned, _) in zip(trials, moments, strict=True)
         ]
-        net.blend(ridge, share_of_median(rivals) if net.n_quantiles else share_of_net(rivals))
     elif is_a_match(net, ridge, data):
-        net.blend(ridge, torch.full_like(net.share, USUAL_SHARE))
+        most = USUAL_SHARE
+        rivals = [Rivals(net, ridge, data)]
+    else:
+        return
+    share = share_of_median(rivals) if net.n_quantiles else share_of_net(rivals)
+    net.blend(ridge, share.clamp(max=most))
 
 
-def ridge_forecast(net: ForecastNet, moments: Moments, penalty: float) -> LinearForecast:
+def ridge_forecast(net: ForecastNet, moments: Moments, penalty: Penalty) -> LinearForecast:
     return as_forecast(net, solve(moments, penalty, net.segment_size), moments.n_steps)
 
 
 def as_forecast(net: ForecastNet, weights: Weights, n_steps: int) -> LinearForecast:
     """The regressions, which read so many steps of a window, in the net's own form."""
-    of_window, others = weights.inputs.T.split([n_steps, len(weights.inputs) - n_steps], dim=1)
-    windows = net.direct_weight(of_window).to(net.output_scale)
-    return LinearForecast(windows, torch.cat([others, weights.known], dim=1).to(net.output_scale))
+    of_window, others = weights.inputs.T.tensor_split([n_steps], dim=1)
+    last, past = others.tensor_split([net.known_weight.shape[1] - net.known_encoder.output_size], dim=1)
+    known = torch.cat([last, weights.known], dim=1)
+    return LinearForecast(*(each.to(net.output_scale) for each in (net.direct_weight(of_window), known, past)))
 
 
 def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
     n_steps, n_known = min(net.n_steps, LONGEST), net.known_encoder.output_size
-    n_inputs = n_steps + net.known_weight.shape[1] - n_known
+    n_inputs = n_steps + net.known_weight.shape[1] - n_known + math.prod(net.changes)
 
     def zeros(*shape: int) -> Tensor:
         return torch.zeros(shape, dtype=torch.float64)
@@ -167,7 +211,10 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
         of_target, outputs = net.normalised_pairs(values, lengths, targets)
         of_window, steps = net.known_features(values, lengths, net.known_encoder(known))
         some = ~outputs.isnan().all(dim=1)
-        inputs = torch.cat([of_target[:, -n_steps:], of_window.repeat_interleave(net.n_targets, dim=0)], dim=1)[some]
+        of_covariates = torch.cat([of_window, net.past_changes(values, lengths)], dim=1)
+        inputs = torch.cat([of_target[:, -n_steps:], of_covariates.repeat_interleave(net.n_targets, dim=0)], dim=1)[
+            some
+        ]
         outputs, steps = outputs[some], steps.repeat_interleave(net.n_targets, dim=0)[some]
         present, outputs = ~outputs.isnan(), outputs.nan_to_num(nan=0.0)
         n_series += len(inputs)
@@ -187,25 +234,38 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
         crossed=crossed / n_series,
         known_following=known_following / counts[:, None],
         n_steps=n_steps,
+        changes=net.changes,
+        n_series=n_series,
     )
 
 
-def best_penalty(pairs: Sequence[tuple[Moments, Moments]], segment_size: int) -> float:
-    """That with which regressions on the first of each pair err least on the second, the largest of equals."""
+def best_penalty(pairs: Sequence[tuple[Moments, Moments]], segment_size: int) -> Penalty:
+    """That with which regressions on the first of each pair err least on the second, the largest of equals.
 
-    def error(penalty: float) -> float:
+    Past covariates are read where the error is smaller with them, and by so much as is no chance: most do not lead the
+    target.
+    """
+
+    def error(penalty: Penalty) -> float:
         return sum(left_out.error(solve(learned, penalty, segment_size)) for learned, left_out in pairs)
 
-    return min(PENALTIES, key=error)
+    without = min(map(Penalty, PENALTIES), key=error)
+    if not pairs[0][0].n_past:
+        return without
+    with_past = min((Penalty(without.own, past) for past in PAST_PENALTIES), key=error)
+    least_gain = LEAST_GAIN / math.sqrt(sum(left_out.n_series for _, left_out in pairs))
+    return with_past if error(with_past) < (1 - least_gain) * error(without) else without
 
 
 @torch_threads(1)  # the threads of a decomposition would change bits
-def solve(moments: Moments, penalty: float, segment_size: int) -> Weights:
+def solve(moments: Moments, penalty: Penalty, segment_size: int) -> Weights:
     """Weights of the ridge regressions, the window's mean given back to its steps.
 
     The older a step, the more its weight is penalised, and the less where it has the place in its segment that the
     forecast step has: as in the prior of Litterman (1986). What is known of each step alone is eliminated last.
     """
+    if not penalty.reads_past:
+        moments = moments.without_past()
     n_inputs, horizon = moments.following.shape
     n_steps, n_known = moments.n_steps, moments.known.shape[2]
     mean = torch.zeros(n_inputs, 1, dtype=torch.float64)
@@ -213,20 +273,25 @@ def solve(moments: Moments, penalty: float, segment_size: int) -> Weights:
     with_mean = torch.cat([torch.eye(n_inputs, dtype=torch.float64), mean], dim=1)
     windows, following = with_mean.T @ moments.windows @ with_mean, with_mean.T @ moments.following
     crossed = with_mean.T @ moments.crossed  # (horizon, n_inputs + 1, n_known)
-    penalty *= max(windows.diagonal().mean().item(), 1e-6)
+    is_past = torch.zeros(n_inputs + 1, dtype=torch.bool)
+    is_past[n_inputs - moments.n_past : n_inputs] = True
+    own = penalty.own * max(windows.diagonal()[~is_past].mean().item(), 1e-6)
     before_end = torch.arange(n_steps, 0, -1, dtype=torch.float64)  # 1 for the newest
+    n_rows, n_numbers = moments.changes
+    rows_before_end = torch.arange(n_rows, 0, -1, dtype=torch.float64).repeat_interleave(n_numbers)
     inputs = torch.zeros(n_inputs + 1, horizon, dtype=torch.float64)
     known = torch.zeros(horizon, n_known, dtype=torch.float64)
     for place in range(min(segment_size, horizon)):
         steps = slice(place, None, segment_size)
-        penalties = torch.full((n_inputs + 1,), penalty, dtype=torch.float64)
+        penalties = torch.full((n_inputs + 1,), own, dtype=torch.float64)
         penalties[:n_steps] *= (0.5 + before_end / segment_size) ** AGE_EXPONENT
+        penalties[is_past] *= penalty.past * (0.5 + rows_before_end / segment_size)
         penalties[:n_steps][(before_end + place) % segment_size == 0] *= SAME_PLACE
         of_steps = crossed[steps]  # (n_steps at the place, n_inputs + 1, n_known)
         right = torch.cat([following[:, steps].T[:, :, None], of_steps], dim=2)
         solved = torch.linalg.solve(windows + penalties.diag(), right)
         alone, by_known = solved[:, :, 0], solved[:, :, 1:]
-        left = moments.known[steps] + penalty * torch.eye(n_known, dtype=torch.float64) - of_steps.mT @ by_known
+        left = moments.known[steps] + own * torch.eye(n_known, dtype=torch.float64) - of_steps.mT @ by_known
         right = moments.known_following[steps] - (of_steps * alone[:, :, None]).sum(dim=1)
         known[steps] = torch.linalg.solve(left, right)
         inputs[:, steps] = (alone - (by_known @ known[steps][:, :, None])[:, :, 0]).T

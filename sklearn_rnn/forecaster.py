@@ -87,12 +87,13 @@ class RNNForecaster(OriginForecaster):
         held-out rows, the newest of which count most. Distances are counted in those that the net gives and in the
         deviation of the target in the newer half of its window: they follow a series that becomes calmer or wilder.
     blend : bool, default=True
-        Whether to mix the net's forecast with that of a ridge regression on the target's window and on the known
-        covariates of its last row and of the step ahead. Where training stops early, it is in the proportion that fits
-        the held-out rows best, segment by segment of the horizon. With `known` covariates and 300 to 999 windows, at
-        least six horizons of them, that proportion is cross-validated: three more trainings, on two thirds each, of
-        half the epochs. Otherwise the net has a third, unless the rows of training say that the regression is no match
-        for it.
+        Whether to mix the net's forecast with that of a ridge regression on the target's window, on the known
+        covariates of its last row and of the step ahead, and on how past covariates changed within its last segment
+        where that helps with rows left out. Where training stops early, it is in the proportion that fits the held-out
+        rows best, segment by segment of the horizon. With `known` covariates and 300 to 999 windows, at least six
+        horizons of them, that proportion is cross-validated: three more trainings, on two thirds each, of half the
+        epochs. Otherwise the net has a third, or less or all where the rows of training say that it or the regression
+        is no match for the other.
     cell : {"gru", "lstm", "rnn"}, default="gru"
         The recurrent cell.
     hidden_size : int, default=128

@@ -385,6 +385,16 @@ def test_blended_forecasts_are_those_of_predict(options):
     assert model.net_share_.min() < 1
 
 
+def test_what_a_leading_covariate_tells_is_in_the_file():
+    table, new = PANEL.copy(), NEW.copy()
+    for rows in (table, new):  # visitors come four hours before the load
+        rows["load"] = rows["visitors"].groupby(rows["shop"]).shift(4, fill_value=100.0)
+        rows.loc[rows.index[::9], "visitors"] = np.nan
+    model = RNNForecaster("load", HORIZON, **ROLES, **TINY, n_steps=12, segment_size=6, normalize="last")
+    check_forecaster(model, table, new)
+    assert model.net_.module_.config["reads_changes"]
+
+
 @pytest.mark.filterwarnings("ignore:1 of 4 series have no value of load")  # NaN in both
 @pytest.mark.parametrize("normalize", ["scaled", "last", "standard", None])
 def test_missing_values_of_a_window_are_left_out(normalize):

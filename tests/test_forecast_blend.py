@@ -14,10 +14,12 @@ from sklearn_rnn import _forecast_blend as blending
 from sklearn_rnn._forecast_data import ForecastDataset
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.nets.forecast import LinearForecast
+from sklearn_rnn.persistence import load, save
 from sklearn_rnn.sequences import Sequences
 
 N_STEPS, HORIZON, SEGMENT = 12, 5, 3
 STOPPING = {"hidden_size": 4, "max_epochs": 1, "early_stopping": True, "random_state": 0, "n_threads": 1}
+LEARNING = {"hidden_size": 32, "max_epochs": 100, "random_state": 0, "n_threads": 1}  # from no more than 1,000 windows
 
 
 def series(n_rows=300, n_targets=2, seed=0):
@@ -144,7 +146,7 @@ def test_its_share_is_that_of_least_squares_by_segment(shared, n_parts):
     ours = net(*inputs).detach().numpy().reshape(-1, HORIZON, 2)
     windows = np.lib.stride_tricks.sliding_window_view(values, N_STEPS, axis=0)[:-HORIZON]
     linear = np.einsum("hs,nts->nht", weights, (windows - windows[:, :, -1:]) / 2)
-    ridge = LinearForecast(net.direct_weight(torch.from_numpy(weights)), net.known_weight)
+    ridge = LinearForecast(net.direct_weight(torch.from_numpy(weights)), net.known_weight, net.past_weight)
     np.testing.assert_allclose(net.linear_forecast(ridge, *inputs).view(linear.shape).detach(), linear, atol=1e-10)
 
     actual = targets.numpy().reshape(-1, HORIZON, 2)
@@ -194,7 +196,8 @@ def test_windows_and_targets_out_of_reach_take_no_part():
 def test_quantiles_keep_their_distance_from_the_median():
     net, values = make_net(n_quantiles=3, median=1), series()
     inputs, _ = make_data(net, values).batch(slice(20))
-    ridge = LinearForecast(net.direct_weight(torch.randn(HORIZON, N_STEPS, dtype=torch.float64)), net.known_weight)
+    ours = net.direct_weight(torch.randn(HORIZON, N_STEPS, dtype=torch.float64))
+    ridge = LinearForecast(ours, net.known_weight, net.past_weight)
     with torch.no_grad():
         before, linear = net(*inputs), net.linear_forecast(ridge, *inputs)
         net.blend(ridge, torch.full((HORIZON,), 0.25))
@@ -254,7 +257,7 @@ def test_held_out_rows_are_forecast_no_worse_than_without():
 
 def test_without_held_out_rows_the_net_has_a_third():
     df = linear_table(200)
-    options = {**STOPPING, "early_stopping": False, "dtype": "float64", "normalize": "last"}
+    options = {**LEARNING, "dtype": "float64", "normalize": "last"}
     model = RNNForecaster("y", HORIZON, n_steps=N_STEPS, segment_size=SEGMENT, **options).fit(df)
     np.testing.assert_allclose(model.net_share_, [1 / 3] * HORIZON, rtol=1e-6)
     net = RNNForecaster("y", HORIZON, n_steps=N_STEPS, segment_size=SEGMENT, blend=False, **options).fit(df)
@@ -311,6 +314,89 @@ def test_the_regression_reads_what_is_known_in_advance(early_stopping):
     expected = share * of_net[:, None] + (1 - share) * linear
     assert (share < 0.5).all()  # a net of one epoch, or a third
     assert np.abs(expected - mixture[:, None]).max(axis=0).min() < 1e-8
+
+
+def leading_table(n_rows=250, lead=3):
+    """A target that follows `x` some rows later, and columns that tell nothing."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=n_rows + lead).cumsum()
+    y = 2 * x[:n_rows] + 0.3 * rng.normal(size=n_rows).cumsum()
+    kind = rng.choice(["a", "b"], n_rows)
+    return pd.DataFrame({"y": y, "x": x[lead:], "kind": kind, "noise": rng.normal(size=n_rows)})
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_the_regression_reads_changes_of_a_past_covariate_that_leads(early_stopping, tmp_path):
+    """Against scikit-learn's: the target's window, and the changes of the numbers beside it in its last segment."""
+    n_all = 400 if early_stopping else 250
+    df = leading_table(n_all)
+    options = {**STOPPING, "early_stopping": early_stopping, "validation_fraction": 0.25, "dtype": "float64"}
+    options |= {"n_steps": N_STEPS, "segment_size": SEGMENT, "normalize": "last"}
+    model, net = (RNNForecaster("y", HORIZON, blend=blend, **options).fit(df) for blend in (True, False))
+    assert model.net_.module_.config["reads_changes"]
+
+    n_rows = 300 if early_stopping else n_all
+    values, past = df["y"].to_numpy(), df[["x", "noise"]].to_numpy()
+    unit, deviation = values[:n_rows].std(), past[:n_rows].std(axis=0)
+    ends = np.append(np.arange(N_STEPS, n_rows - HORIZON + 1), n_all)  # of windows, the one to forecast from at last
+    windows = np.stack([values[end - N_STEPS : end] - values[end - 1] for end in ends]) / unit
+    changes = np.stack([(np.diff(past[end - SEGMENT - 1 : end], axis=0) / deviation).ravel() for end in ends])
+    of_target = np.column_stack([windows, windows.mean(axis=1)])
+    inputs = np.hstack([of_target, changes])
+    candidates = np.empty((HORIZON, len(blending.PENALTIES), len(blending.PAST_PENALTIES)))
+    for step in range(HORIZON):
+        following = (values[ends[:-1] + step] - values[ends[:-1] - 1]) / unit
+        for i, penalty in enumerate(blending.PENALTIES):
+            alpha = penalty * np.square(of_target[:-1]).mean() * len(following)
+            for j, of_past in enumerate(blending.PAST_PENALTIES):
+                ages = np.repeat(0.5 + np.arange(SEGMENT, 0, -1) / SEGMENT, 2)
+                factors = np.concatenate([factors_of(step), [1.0], of_past * ages])
+                candidates[step, i, j] = inputs[-1] @ unlike_ridge(inputs[:-1], following, alpha, factors)
+    linear = candidates.reshape(HORIZON, -1) * unit + values[-1]
+    of_net, mixture = (forecaster.predict()["y"].to_numpy() for forecaster in (net, model))
+    share = model.net_share_[:, None]
+    assert (share < 0.5).all()
+    assert np.abs(share * of_net[:, None] + (1 - share) * linear - mixture[:, None]).max(axis=0).min() < 1e-8
+
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict()["y"], mixture)
+    save(model, tmp_path / "model")
+    np.testing.assert_array_equal(load(tmp_path / "model").predict()["y"], mixture)
+
+
+def test_past_covariates_that_do_not_lead_are_left_to_the_net():
+    df = leading_table().drop(columns="x").assign(noise=np.random.default_rng(1).normal(size=250))
+    model = RNNForecaster("y", HORIZON, **{**STOPPING, "early_stopping": False}).fit(df)
+    assert model.net_share_.max() < 1
+    assert not model.net_.module_.config["reads_changes"]
+
+
+def test_a_net_that_finds_nothing_has_less_than_a_third():
+    """The rows that it learned from say so, where the regression knows what comes and it does not."""
+    df = leading_table()
+    model = RNNForecaster("y", 1, random_state=0, n_threads=1).fit(df.iloc[:200])
+    assert model.net_share_ < 0.1
+    table, changes = model.backtest(df, n_origins=50), df["y"].diff()[200:]
+    assert np.square(table["forecast"] - table["actual"]).mean() < np.square(changes).mean() / 10
+
+
+def test_changes_are_those_of_the_rows_that_are_there():
+    net = ForecastNet(
+        1,
+        2,
+        mean=[0.0] * 4,
+        scale=[1.0, 2.0, 1.0, 0.5],
+        n_past=3,
+        categories={2: [0.0, 1.0]},
+        segment_size=3,
+        n_steps=4,
+    )
+    first, second = [0.0, 2.0, torch.nan, 5.0, 9.0], [1.0, 2.0, 100.0, 2.0, 3.0]
+    values = torch.zeros(2, 5, 4)
+    values[:, :, 1], values[:, :, 3] = torch.tensor(first), torch.tensor(second)
+    found = net.past_changes(values, torch.tensor([5, 2])).reshape(2, 3, 2)
+    assert found[0].tolist() == [[0.0, 20.0], [0.0, -20.0], [2.0, 2.0]]  # to and from NaN none, out of reach cut off
+    assert found[1].tolist() == [[0.0, 0.0], [0.0, 0.0], [1.0, 2.0]]  # a window of two rows has one change
+    assert torch.equal(net.past_changes(values[:1], None), found[:1].flatten(1))
 
 
 def test_parts_tell_penalty_and_share():
@@ -373,7 +459,7 @@ def test_parts_are_not_tried_where_they_tell_little_or_cost_much(n_rows, horizon
     if "warm_start" in options:
         model.fit(df)
     monkeypatch.setattr(_forecast_base, "folds", None)  # which trials need
-    np.testing.assert_allclose(model.fit(df).net_share_, model.net_share_[0])
+    assert model.fit(df).net_share_.max() <= 1 / 3 or not model.blend
 
 
 @pytest.mark.parametrize("known", [[], ["tells"]])
@@ -410,7 +496,8 @@ def test_the_value_before_stands_for_a_missing_one(shared):
         inputs, (targets, _) = data.batch(slice(len(data)))
         found, _ = net.train(training).normalised_pairs(inputs[0], inputs[1], targets)
         np.testing.assert_allclose(found, expected.reshape(-1, N_STEPS), atol=1e-12)
-        linear = net.linear_forecast(LinearForecast(net.direct_weight(weights), net.known_weight), *inputs)
+        ridge = LinearForecast(net.direct_weight(weights), net.known_weight, net.past_weight)
+        linear = net.linear_forecast(ridge, *inputs)
         np.testing.assert_allclose(
             linear.detach().view(-1, HORIZON, 2), np.einsum("hs,nts->nht", weights, expected), atol=1e-10
         )
@@ -418,7 +505,7 @@ def test_the_value_before_stands_for_a_missing_one(shared):
 
 def test_a_second_fit_without_held_out_rows_trains_the_mixture():
     df = linear_table(200)
-    model = RNNForecaster("y", 3, warm_start=True, **{**STOPPING, "early_stopping": False}).fit(df)
+    model = RNNForecaster("y", 3, warm_start=True, **LEARNING).fit(df)
     np.testing.assert_allclose(model.fit(df).net_share_, [1 / 3] * 3, rtol=1e-6)
 
 

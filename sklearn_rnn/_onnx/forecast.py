@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from sklearn_rnn._onnx.graph import GraphBuilder
-from sklearn_rnn._onnx.inputs import encode, fold_segments
+from sklearn_rnn._onnx.inputs import encode, fold_segments, newest_steps
 from sklearn_rnn._onnx.network import last_observed, spread_quantiles
 from sklearn_rnn._onnx.parts import as_array, count, linear, nan_to_zero, repeat, slice_axis, valid_steps
 from sklearn_rnn._onnx.recurrent import advance, run_layers
@@ -40,6 +40,8 @@ def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, 
         straight = op.Add(straight, go_straight(op, net, net.direct, normalised, lengths))
     if net.known_weight.shape[1]:
         straight = op.Add(straight, by_known(op, net, values, lengths, encoded))
+    if net.past_weight.shape[1]:
+        straight = op.Add(straight, by_past(op, net, values, lengths))
     forecasts = op.Add(raw, op.Unsqueeze(straight, [3]) if net.n_quantiles else straight)
     if not net.factors.isnan().all():
         forecasts = calibrated(op, net, forecasts, recent_deviation(op, normalised, present, lengths))
@@ -144,8 +146,7 @@ def go_straight(op: GraphBuilder, net: ForecastNet, direct: nn.Linear, targets: 
     filled = op.Reshape(last_observed(op, each, 0.0), op.Concat([-1, net.n_targets], n_steps, axis=0))
     series = put_apart(op, net, op.Transpose(filled, perm=[0, 2, 1]))
     repeated = repeat(op, lengths, net.n_series, axis=0)
-    windows, n_windows = fold_segments(op, series, repeated, net.n_steps)
-    newest = op.GatherND(windows, op.Unsqueeze(op.Sub(n_windows, 1), [1]), batch_dims=1)
+    newest = newest_steps(op, series, repeated, net.n_steps)
     scaled = op.Mul(linear(op, direct, newest), op.number(net.n_steps**-0.5))
     steps = op.Reshape(scaled, [-1, net.n_series, net.horizon, net.n_together])
     return op.Reshape(op.Transpose(steps, perm=[0, 2, 1, 3]), [0, net.horizon, net.n_targets])
@@ -159,6 +160,15 @@ def by_known(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, enco
     of_last = op.Mul(last, weight[:, 1 : 1 + n_encoded])  # (batch, horizon, n_encoded)
     of_steps = op.Mul(encoded, weight[:, 1 + n_encoded :])
     return op.Add(op.ReduceSum(op.Add(of_last, of_steps), [2], keepdims=1), weight[:, :1])
+
+
+def by_past(op: GraphBuilder, net: ForecastNet, values: str, lengths: str) -> str:
+    """What the linear map says of the changes of past covariates, (batch, horizon, 1)."""
+    past = op.Gather(values, net.past_columns, axis=2)
+    change = op.Sub(slice_axis(op, past, 1, 1, None), slice_axis(op, past, 1, 0, -1))
+    change = nan_to_zero(op, op.Div(op.Pad(change, [0, 1, 0, 0, 0, 0]), as_array(net.past_scale)))
+    within = op.Min(op.Max(change, op.number(-FARTHEST)), op.number(FARTHEST))
+    return op.Unsqueeze(op.MatMul(newest_steps(op, within, lengths, net.changes[0]), as_array(net.past_weight).T), [2])
 
 
 def put_apart(op: GraphBuilder, net: ForecastNet, targets: str) -> str:

@@ -51,3 +51,9 @@ def fold_segments(op: GraphBuilder, inputs: str, lengths: str, segment_size: int
     folded = op.Where(op.Unsqueeze(inside, [2]), folded, op.number(0))
     size = op.Mul(op.Shape(inputs, start=2, end=3), segment_size)
     return op.Reshape(folded, op.Concat([0, -1], size, axis=0)), segment_lengths
+
+
+def newest_steps(op: GraphBuilder, inputs: str, lengths: str, n_steps: int) -> str:
+    """Each sequence's own last steps side by side, (batch, n_steps * size); ahead of a shorter one stand zeros."""
+    windows, n_windows = fold_segments(op, inputs, lengths, n_steps)
+    return op.GatherND(windows, op.Unsqueeze(op.Sub(n_windows, 1), [1]), batch_dims=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_rnn._onnx.graph import GraphBuilder
-from sklearn_rnn._onnx.inputs import encode, fold_segments
+from sklearn_rnn._onnx.inputs import encode, fold_segments, newest_steps
 from sklearn_rnn._onnx.parts import as_array, linear, slice_axis, valid_steps
 from sklearn_rnn._onnx.recurrent import run_layers
 from sklearn_rnn.nets import RecurrentNet
@@ -36,8 +36,7 @@ def go_straight(op: GraphBuilder, net: RecurrentNet, encoded: str, lengths: str)
     """What the linear regression says of the newest steps, (batch, n_outputs)."""
     numbers = slice_axis(op, encoded, 2, 0, net.encoder.n_numbers)
     within = op.Min(op.Max(numbers, op.number(-FARTHEST)), op.number(FARTHEST))
-    windows, n_windows = fold_segments(op, within, lengths, net.linear_steps)
-    newest = op.GatherND(windows, op.Unsqueeze(op.Sub(n_windows, 1), [1]), batch_dims=1)
+    newest = newest_steps(op, within, lengths, net.linear_steps)
     return op.Add(op.MatMul(newest, as_array(net.linear_weight).T), as_array(net.linear_bias))
 
 

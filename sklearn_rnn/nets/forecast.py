@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from sklearn_rnn.nets.inputs import InputEncoder, fold_segments
+from sklearn_rnn.nets.inputs import InputEncoder, chosen_channels, fold_segments
 from sklearn_rnn.nets.network import last_observed, spread_quantiles
-from sklearn_rnn.nets.pooling import last_step, valid_steps
+from sklearn_rnn.nets.pooling import last_step, newest_steps, valid_steps
 from sklearn_rnn.nets.products import steady_linear
 from sklearn_rnn.nets.recurrent import RecurrentLayers
 
@@ -19,13 +20,15 @@ SMALLEST_DEVIATION = 1e-6  # of a window, in parts of its last value: one that v
 FARTHEST = 20.0  # from a window's level, in its unit or in what its values usually are from it
 SMALLEST_DISTANCE = 1e-6  # of a quantile from the median, in the window's unit
 SPAN_EXPONENT = 2 / 3  # chosen on validation rows, see docs/figures/forecasts.rst
+MOST_CHANGES = 256  # of past covariates that a linear forecast reads
 
 
 class LinearForecast(NamedTuple):
-    """Weights of a linear forecast: of windows, in the form of `direct`, and of :meth:`ForecastNet.known_features`."""
+    """Weights of a linear forecast of windows, in the form of `direct`, and of the net's features of covariates."""
 
     windows: Tensor
-    known: Tensor  # (horizon, n_features)
+    known: Tensor  # (horizon, n_features), see :meth:`ForecastNet.known_features`
+    past: Tensor  # (horizon, n_features), see :meth:`ForecastNet.past_changes`, or none at all
 
 
 class ForecastNet(nn.Module):
@@ -60,6 +63,8 @@ class ForecastNet(nn.Module):
         The codes of categorical columns, see :class:`~sklearn_rnn.nets.inputs.InputEncoder`.
     n_steps : int or None
         Steps of the longest window, from which the linear map leads; None goes without the map.
+    reads_changes : bool
+        Whether the forecast that was blended in reads changes of past covariates, see :meth:`blend`.
     cell, hidden_size, n_layers, dropout, fused, precision
         See :class:`~sklearn_rnn.nets.recurrent.RecurrentLayers`.
     normalize : {"scaled", "last", "standard"} or None
@@ -84,6 +89,7 @@ class ForecastNet(nn.Module):
     zero_scale: Tensor
     share: Tensor
     known_weight: Tensor
+    past_weight: Tensor
     factors: Tensor
 
     def __init__(
@@ -102,6 +108,7 @@ class ForecastNet(nn.Module):
         missing: Sequence[int] = (),
         categories: Mapping[int, Sequence[float]] | None = None,
         n_steps: int | None = None,
+        reads_changes: bool = False,
         cell: str = "gru",
         hidden_size: int = 128,
         n_layers: int = 1,
@@ -147,6 +154,9 @@ class ForecastNet(nn.Module):
         self.covariate_encoder = make_encoder(self.covariates.start, self.covariates.stop)
         self.known_encoder = make_encoder(self.known.start, self.known.stop)
         self.static_encoder = make_encoder(self.static.start, self.static.stop)
+        self.past_columns = [n_targets + past for past in self.covariate_encoder.numeric if past < n_past]
+        n_numbers = len(self.past_columns)  # rows and numbers of :meth:`past_changes`
+        self.changes = min(segment_size, max(MOST_CHANGES // n_numbers, 1)) if n_numbers else 0, n_numbers
         decoded = min(segment_size, horizon)
         self.decoded_size, self.n_decoded = decoded, -(-horizon // decoded)
         target_size = segment_size * self.n_together * (1 + self.mark_missing)
@@ -167,8 +177,14 @@ class ForecastNet(nn.Module):
         self.register_buffer("share", torch.ones(horizon))
         n_features = 1 + 2 * self.known_encoder.output_size if n_known else 0
         self.register_buffer("known_weight", torch.zeros(horizon, n_features))
+        self.register_buffer("past_weight", torch.zeros(horizon, math.prod(self.changes) if reads_changes else 0))
         self.register_buffer("factors", torch.full((horizon, n_targets, n_quantiles), float("nan")))
         self.to(dtype)
+
+    @property
+    def past_scale(self) -> Tensor:
+        """Of the numeric past covariates."""
+        return self.covariate_encoder.scale[: len(self.past_columns)]
 
     @property
     def width(self) -> int:
@@ -202,7 +218,7 @@ class ForecastNet(nn.Module):
             raw = spread_quantiles(raw)
         straight = self._others_share(raw)  # (batch, horizon, n_targets)
         if self.direct is not None:
-            linear = LinearForecast(self.direct.weight, self.known_weight)
+            linear = LinearForecast(self.direct.weight, self.known_weight, self.past_weight)
             straight = straight + self._linear(linear, normalised, values, lengths, encoded)
         forecasts = raw + (straight[..., None] if self.n_quantiles else straight)
         if self.n_quantiles and not self.training:
@@ -250,6 +266,19 @@ class ForecastNet(nn.Module):
         last = self.known_encoder(last_step(values[:, :, self.known], lengths)[:, None])[:, 0]
         return torch.cat([torch.ones_like(last[:, :1]), last], dim=1), encoded
 
+    def past_changes(self, values: Tensor, lengths: Tensor | None) -> Tensor:
+        """Changes of the numeric past covariates from row to row, in their units, (batch, n_rows * n_numbers).
+
+        They are those of the newest segment, or as many as make :data:`MOST_CHANGES` numbers. Changes from and to a
+        missing value, and ahead of a window, are zero. Levels would lead a linear forecast astray where they drift.
+        """
+        n_rows, n_numbers = self.changes
+        if not n_numbers:
+            return values.new_empty(len(values), 0)
+        past = chosen_channels(values, self.past_columns)
+        changes = (past.diff(dim=1, prepend=past[:, :1]) / self.past_scale).nan_to_num(0.0)
+        return newest_steps(changes, lengths, n_rows).clamp(-FARTHEST, FARTHEST).flatten(1)
+
     def usual_targets(self, values: Tensor, lengths: Tensor | None, targets: Tensor) -> Tensor:
         """Targets (batch, horizon * n_targets), NaN out of reach and where the window holds a value out of reach.
 
@@ -279,6 +308,10 @@ class ForecastNet(nn.Module):
         rows = share.repeat_interleave(self.n_together)[:, None]
         self.direct.weight.data = self.direct.weight.data.lerp(weights.windows.to(self.direct.weight), 1 - rows)
         self.known_weight.lerp_(weights.known.to(self.known_weight), 1 - share[:, None])
+        if weights.past.shape[1]:
+            before = self.past_weight if self.past_weight.shape[1] else torch.zeros_like(weights.past)
+            self.past_weight = before.lerp(weights.past.to(self.share), 1 - share[:, None])
+            self.config = {**self.config, "reads_changes": True}
 
     def recent_deviation(self, values: Tensor, lengths: Tensor | None) -> Tensor:
         """The standard deviation of each target in the newer half of its window, (batch, 1, n_targets), in its unit."""
@@ -376,8 +409,10 @@ class ForecastNet(nn.Module):
     def _linear(
         self, weights: LinearForecast, normalised: Tensor, values: Tensor, lengths: Tensor | None, encoded: Tensor
     ) -> Tensor:
-        """What linear maps say of normalised targets and encoded covariates, (batch, horizon, n_targets)."""
+        """What linear maps say of normalised targets and of covariates, (batch, horizon, n_targets)."""
         straight = self._straight(weights.windows, normalised, lengths)
+        if weights.past.shape[1]:
+            straight = straight + steady_linear(self.past_changes(values, lengths), weights.past)[:, :, None]
         if not weights.known.shape[1]:
             return straight
         of_window, of_steps = self.known_features(values, lengths, encoded)
@@ -399,8 +434,7 @@ class ForecastNet(nn.Module):
             each = targets.transpose(1, 2).flatten(0, 1)  # (batch * n_targets, steps)
             filled = last_observed(each, targets.new_zeros(()))
             targets = filled.unflatten(0, (-1, self.n_targets)).transpose(1, 2)
-        windows, n_windows = fold_segments(targets, lengths, self.n_steps)
-        return last_step(windows, n_windows).reshape(len(targets), self.n_steps, self.n_targets)
+        return newest_steps(targets, lengths, self.n_steps)
 
     def _apart(self, targets: Tensor) -> Tensor:
         """Series that are read apart stand in the batch: (batch * n_series, steps, n_together)."""
@@ -425,6 +459,7 @@ class ForecastNet(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         """Read weights of a net whose linear forecast knew of no covariates, or that took zeros for usual, too."""
         state_dict.setdefault(prefix + "known_weight", torch.zeros_like(self.known_weight, device="cpu"))
+        state_dict.setdefault(prefix + "past_weight", torch.zeros_like(self.past_weight, device="cpu"))
         state_dict.setdefault(prefix + "zero_scale", state_dict[prefix + "output_scale"])
         super()._load_from_state_dict(state_dict, prefix, *others)
 

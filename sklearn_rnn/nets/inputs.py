@@ -74,14 +74,14 @@ class InputEncoder(nn.Module):
 
     def numbers(self, values: Tensor) -> Tensor:
         """The standardised numeric channels, and which of their values are missing, (batch, steps, n_numbers)."""
-        numeric = _chosen(values, self.numeric) if self.categorical else values
+        numeric = chosen_channels(values, self.numeric) if self.categorical else values
         standardised = torch.nan_to_num((numeric - self.mean) / self.scale, nan=0.0, posinf=None, neginf=None)
         if not self.missing:
             return standardised
-        return torch.cat([standardised, _chosen(values, self.missing).isnan().to(values.dtype)], dim=2)
+        return torch.cat([standardised, chosen_channels(values, self.missing).isnan().to(values.dtype)], dim=2)
 
 
-def _chosen(values: Tensor, channels: Sequence[int]) -> Tensor:
+def chosen_channels(values: Tensor, channels: Sequence[int]) -> Tensor:
     """Some channels, (batch, steps, n_chosen), in sorted order.
 
     A list as an index would be copied to a GPU, which everything before it would have to wait for.

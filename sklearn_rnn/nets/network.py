@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_rnn.nets.inputs import InputEncoder, fold_segments
-from sklearn_rnn.nets.pooling import Pooling, last_step
+from sklearn_rnn.nets.pooling import Pooling, last_step, newest_steps
 from sklearn_rnn.nets.products import steady_linear
 from sklearn_rnn.nets.recurrent import RecurrentLayers
 
@@ -182,14 +182,7 @@ class RecurrentNet(nn.Module):
             What the encoder gives.
         """
         numbers = encoded[:, :, : self.encoder.n_numbers]
-        longest = encoded.shape[1]
-        if lengths is None and n_steps <= longest:
-            newest = numbers[:, -n_steps:]
-        else:
-            ends = torch.full((len(encoded),), longest, device=encoded.device) if lengths is None else lengths
-            step = ends[:, None] + torch.arange(-n_steps, 0, device=encoded.device)
-            newest = numbers.gather(1, step.clamp(min=0)[:, :, None].expand(-1, -1, numbers.shape[2]))
-            newest = newest.masked_fill(step[:, :, None] < 0, 0.0)
+        newest = newest_steps(numbers, lengths, n_steps)
         return newest.clamp(-FARTHEST, FARTHEST).flatten(1)
 
     def blend(self, weight: Tensor, bias: Tensor, share: Tensor) -> None:

@@ -68,6 +68,17 @@ def last_step(states: Tensor, lengths: Tensor | None) -> Tensor:
     return states[torch.arange(len(states), device=states.device), lengths - 1]
 
 
+def newest_steps(states: Tensor, lengths: Tensor | None, n_steps: int) -> Tensor:
+    """Each sequence's own last `n_steps`, (batch, n_steps, size); ahead of a shorter one stand zeros."""
+    longest = states.shape[1]
+    if lengths is None and n_steps <= longest:
+        return states[:, -n_steps:]
+    ends = torch.full((len(states),), longest, device=states.device) if lengths is None else lengths
+    step = ends[:, None] + torch.arange(-n_steps, 0, device=states.device)
+    newest = states.gather(1, step.clamp(min=0)[:, :, None].expand(-1, -1, states.shape[2]))
+    return newest.masked_fill(step[:, :, None] < 0, 0.0)
+
+
 def valid_steps(states: Tensor, lengths: Tensor | None) -> Tensor:
     """True where a step belongs to the sequence, (batch, steps)."""
     if lengths is None:
