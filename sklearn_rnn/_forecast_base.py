@@ -197,7 +197,10 @@ class BaseForecaster(HistoryForecaster):
                 randomness.close()  # so that fits in other threads need not wait
             task.begin(settings.n_epochs, partial(self._fitted_so_far, device=device, resume=resume))
             with computing(self.n_threads, module.recurrent, device):
-                trials = [] if stop_early or resume else self._trials(module, criterion, data, settings, seed)
+                try_parts = None
+                if self.blend and not (stop_early or resume):
+                    try_parts = partial(_trials, copy.deepcopy(module), criterion, data, settings, seed)
+                trials = try_parts() if try_parts and self._must_try(data) else []
                 net, best = fit_net(
                     module,
                     criterion,
@@ -211,30 +214,16 @@ class BaseForecaster(HistoryForecaster):
                 if stop_early and held_out is not None:
                     trials = [Trial(module, data, held_out)]
                 if self.blend and (trials or not resume):  # training went on with the mixture
-                    blend(module, data, trials)
+                    blend(module, data, trials, try_parts)
                 if self.conformal and held_out is not None:
                     weights = recency(_rows_behind(rows, held_out))
                     calibrate(module, held_out, all_quantiles(self.quantiles), weights)
         self._store_training(net, best, device, resume)
         self._judge(rows, runs[0], valid)
 
-    def _trials(
-        self, module: ForecastNet, criterion: Criterion, data: ForecastDataset, settings: TrainingSettings, seed: int
-    ) -> list[Trial]:
-        """Nets that learned from parts of few windows, of which none are held out; none where parts tell little.
-
-        That is so where no covariates are known that may tell a net what they tell no regression. They learn for half
-        of the epochs, after which the shares are much the same.
-        """
-        may_differ = self.blend and bool(self._roles.known)
-        if not (may_differ and is_worth_trials(data)) or len(data) >= EARLY_STOPPING_SAMPLES:
-            return []
-        n_epochs = -(-settings.max_epochs // 2)
-        settings = replace(settings.of_trial(), max_epochs=n_epochs, n_epochs=n_epochs)
-        trials = [Trial(copy.deepcopy(module), *parts) for parts in folds(data, apart=self.horizon)]
-        for i, (net, learned, _) in enumerate(trials, 1):
-            fit_net(net, criterion, learned, None, settings=settings, seed=seed, trial=(i, len(trials)))
-        return trials
+    def _must_try(self, data: ForecastDataset) -> bool:
+        """Whether parts of the windows tell the net's share: covariates may tell it what they tell no regression."""
+        return bool(self._roles.known) and is_worth_trials(data) and len(data) < EARLY_STOPPING_SAMPLES
 
     def _cuts(self, rows: Rows) -> NDArray[np.int64]:
         """The first held-out row of each group, its end where it is too short to hold any out.
@@ -425,6 +414,18 @@ class BaseForecaster(HistoryForecaster):
 
     def _naive(self, windows: Sequences, first_rows: NDArray, season: int) -> NDArray[np.float64]:
         return naive_forecast(windows, first_rows, self.horizon, self._roles.n_targets, season)
+
+
+def _trials(
+    module: ForecastNet, criterion: Criterion, data: ForecastDataset, settings: TrainingSettings, seed: int
+) -> list[Trial]:
+    """Nets that learned from parts of the windows, for half of the epochs, after which the shares are much the same."""
+    n_epochs = -(-settings.max_epochs // 2)
+    settings = replace(settings.of_trial(), max_epochs=n_epochs, n_epochs=n_epochs)
+    trials = [Trial(copy.deepcopy(module), *parts) for parts in folds(data, apart=data.horizon)]
+    for i, (net, learned, _) in enumerate(trials, 1):
+        fit_net(net, criterion, learned, None, settings=settings, seed=seed, trial=(i, len(trials)))
+    return trials
 
 
 def _replaced(known: list[tuple], labels: list, values: NDArray) -> list[tuple]:

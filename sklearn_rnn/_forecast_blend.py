@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,12 +21,12 @@ PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.001, 1e-4, 1e-5)
 PAST_PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01)  # of changes of past covariates, in units of the one chosen
 LEAST_GAIN = 0.5  # in the error on what was left out, over the root of how much that is, for which they are read
 N_PARTS = 3  # of a cross-validation
-FEWEST_TO_TRY = 300  # windows: the shares that parts of fewer tell are worse than the usual one
+FEWEST_TO_TRY = 300  # windows: the shares that parts of fewer tell are worse than the usual one, as a rule
 USUAL_SHARE = 1 / 3  # of the net, where nothing is left out to choose by
 AGE_EXPONENT = 1.5
 SAME_PLACE = 0.1  # part of the penalty of the steps at the place that is forecast
 FAR_FROM_MEDIAN = 0.1  # of the share of values below a forecast from a half
-FAR_BETTER = 0.1  # the net's squared error on training rows, as a part of the regression's, at which it is left alone
+FAR_BETTER = 0.1  # the net's squared error on training rows, as a part of the regression's, at which parts are tried
 LONGEST = 1_024  # steps of a window that the regression reads
 LARGEST = 50_000  # series that it is fitted to, windows times targets
 
@@ -133,13 +133,18 @@ def folds(data: ForecastDataset, apart: int = 1) -> list[tuple[ForecastDataset, 
     return [(data.take(other.nonzero()[:, 0]), data.take(part)) for other, part in zip(others, parts, strict=True)]
 
 
-def is_worth_trials(data: ForecastDataset) -> bool:
+def is_worth_trials(data: ForecastDataset, fewest: int = FEWEST_TO_TRY) -> bool:
     """Whether parts of the windows tell the net's share, and there is enough to learn from beside each of them."""
-    return len(data) >= max(FEWEST_TO_TRY, 2 * N_PARTS * data.horizon)
+    return len(data) >= max(fewest, 2 * N_PARTS * data.horizon)
 
 
 @torch.no_grad()
-def blend(net: ForecastNet, data: ForecastDataset, trials: Sequence[Trial]) -> None:
+def blend(
+    net: ForecastNet,
+    data: ForecastDataset,
+    trials: Sequence[Trial],
+    try_parts: Callable[[], Sequence[Trial]] | None = None,
+) -> None:
     """Give the net, segment by segment of the horizon, the share of its forecast that fits what was left out best.
 
     The rest is the forecast of a ridge regression on the target's own window, on what is known in advance, now and
@@ -150,8 +155,7 @@ def blend(net: ForecastNet, data: ForecastDataset, trials: Sequence[Trial]) -> N
     rows tell (Timmermann 2006), and less only where the rows that it learned from, which flatter it, ask for less.
 
     With quantiles they are those of the least absolute error, for a regression forecasts a mean, from which the median
-    of skewed targets is far. Without trials the net is left alone where that is so, and where the rows of training say
-    that the regression is no match for it, see :func:`is_a_match`.
+    of skewed targets is far. Without trials the net is left alone where that is so.
 
     Parameters
     ----------
@@ -159,6 +163,8 @@ def blend(net: ForecastNet, data: ForecastDataset, trials: Sequence[Trial]) -> N
         What the net learned from.
     trials : sequence of Trial
         That of the net itself, with windows held out, or those of nets that learned from :func:`folds` of `data`.
+    try_parts : callable, default=None
+        Makes these last ones where there are none and the net seems to know all, see :func:`knows_more`.
     """
     whole = _moments(net, data)
     pairs = [(trial.learned, trial.left_out) for trial in trials] or folds(data)
@@ -173,7 +179,10 @@ def blend(net: ForecastNet, data: ForecastDataset, trials: Sequence[Trial]) -> N
             Rivals(trial.net, ridge if learned is whole else ridge_forecast(net, learned, penalty), trial.left_out)
             for trial, (learned, _) in zip(trials, moments, strict=True)
         ]
-    elif is_a_match(net, ridge, data):
+    elif try_parts is not None and is_worth_trials(data, fewest=0) and knows_more(net, ridge, data):
+        blend(net, data, try_parts())
+        return
+    elif is_near_median(net, ridge, data):
         most = USUAL_SHARE
         rivals = [Rivals(net, ridge, data)]
     else:
@@ -324,17 +333,16 @@ def share_of_median(rivals: Sequence[Rivals]) -> Tensor:
     return best.repeat_interleave(net.decoded_size)[: net.horizon]
 
 
-def is_a_match(net: ForecastNet, ridge: LinearForecast, train: ForecastDataset) -> bool:
-    """Whether the regression may have most of the forecast, by the rows that both were fitted to.
-
-    It may not where covariates tell the net what a regression on its own past cannot know, or it is far from a median
-    that is asked for.
-    """
+def knows_more(net: ForecastNet, ridge: LinearForecast, train: ForecastDataset) -> bool:
+    """Whether it is so much better on the rows of training that it knows what no regression can, or these by heart."""
     errors = torch.zeros(2, dtype=torch.float64)  # of the net and of the regression
     for towards_net, wanted in _directions([Rivals(net, ridge, train)]):
         errors += torch.stack([(wanted - towards_net).square().nansum(), wanted.square().nansum()]).cpu()
-    if errors[0] < FAR_BETTER * errors[1]:
-        return False
+    return bool(errors[0] < FAR_BETTER * errors[1])
+
+
+def is_near_median(net: ForecastNet, ridge: LinearForecast, train: ForecastDataset) -> bool:
+    """Whether the regression may have most of the forecast where a median is asked for, by the rows of training."""
     return not net.n_quantiles or abs(share_below(net, ridge, train) - 0.5) <= FAR_FROM_MEDIAN
 
 

@@ -142,7 +142,7 @@ def test_the_newest_row_moves_the_first_step():
     model = RNNForecaster("load", 3, **TINY).fit(df)
     changed = df.copy()
     changed.iloc[-1, 0] += 1
-    assert abs(model.predict(changed)["load"].iloc[0] - model.predict(df)["load"].iloc[0]) > 0.1
+    assert abs(model.predict(changed)["load"].iloc[0] - model.predict(df)["load"].iloc[0]) > 0.05
 
 
 def test_units_do_not_matter():

@@ -191,7 +191,7 @@ def test_a_small_group_is_forecast_beside_a_large_one():
     past, coming = df[df["date"] < "2024-07-01"], df[df["date"] >= "2024-07-01"]
     errors = {}
     for normalize in ("auto", "last"):
-        model = model_of_stores(normalize=normalize, max_epochs=30, learning_rate=0.01).fit(past)
+        model = model_of_stores(normalize=normalize, max_epochs=30, learning_rate=0.01, blend=False).fit(past)
         both = model.predict().merge(coming, on=["date", "store"], suffixes=("", "_actual"))
         small = both[both["store"] == "store 0"]
         errors[model.normalize_] = np.abs(small["sales"] - small["sales_actual"]).mean()
