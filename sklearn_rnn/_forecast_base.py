@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -197,10 +198,10 @@ class BaseForecaster(HistoryForecaster):
                 randomness.close()  # so that fits in other threads need not wait
             task.begin(settings.n_epochs, partial(self._fitted_so_far, device=device, resume=resume))
             with computing(self.n_threads, module.recurrent, device):
-                try_parts = None
-                if self.blend and not (stop_early or resume):
-                    try_parts = partial(_trials, copy.deepcopy(module), criterion, data, settings, seed)
-                trials = try_parts() if try_parts and self._must_try(data) else []
+                may_try = self.blend and not (stop_early or resume)
+                start = copy.deepcopy(module) if may_try else module
+                try_parts = partial(_trials, start, criterion, data, settings, seed)
+                trials = try_parts() if may_try and self._must_try(data) else []
                 net, best = fit_net(
                     module,
                     criterion,
@@ -214,7 +215,9 @@ class BaseForecaster(HistoryForecaster):
                 if stop_early and held_out is not None:
                     trials = [Trial(module, data, held_out)]
                 if self.blend and (trials or not resume):  # training went on with the mixture
-                    blend(module, data, trials, try_parts)
+                    may_try = may_try and not net.interrupted
+                    if not blend(module, data, trials, may_ask=may_try):
+                        blend(module, data, _finished(try_parts))
                 if self.conformal and held_out is not None:
                     weights = recency(_rows_behind(rows, held_out))
                     calibrate(module, held_out, all_quantiles(self.quantiles), weights)
@@ -426,6 +429,15 @@ def _trials(
     for i, (net, learned, _) in enumerate(trials, 1):
         fit_net(net, criterion, learned, None, settings=settings, seed=seed, trial=(i, len(trials)))
     return trials
+
+
+def _finished(try_parts: Callable[[], list[Trial]]) -> list[Trial]:
+    """The trials of a net that has been trained; an interrupt of theirs is no reason to lose it."""
+    try:
+        return try_parts()
+    except KeyboardInterrupt:
+        warn("Interrupted in the trials after training, which tell the net's share in the forecast: it has a third.")
+        return []
 
 
 def _replaced(known: list[tuple], labels: list, values: NDArray) -> list[tuple]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -139,12 +139,7 @@ def is_worth_trials(data: ForecastDataset, fewest: int = FEWEST_TO_TRY) -> bool:
 
 
 @torch.no_grad()
-def blend(
-    net: ForecastNet,
-    data: ForecastDataset,
-    trials: Sequence[Trial],
-    try_parts: Callable[[], Sequence[Trial]] | None = None,
-) -> None:
+def blend(net: ForecastNet, data: ForecastDataset, trials: Sequence[Trial], *, may_ask: bool = False) -> bool:
     """Give the net, segment by segment of the horizon, the share of its forecast that fits what was left out best.
 
     The rest is the forecast of a ridge regression on the target's own window, on what is known in advance, now and
@@ -163,8 +158,14 @@ def blend(
         What the net learned from.
     trials : sequence of Trial
         That of the net itself, with windows held out, or those of nets that learned from :func:`folds` of `data`.
-    try_parts : callable, default=None
-        Makes these last ones where there are none and the net seems to know all, see :func:`knows_more`.
+    may_ask : bool
+        Whether to leave the net as it is, and ask for such trials, where there are none and it seems to know all, see
+        :func:`knows_more`.
+
+    Returns
+    -------
+    bool
+        Whether the net has its share.
     """
     whole = _moments(net, data)
     pairs = [(trial.learned, trial.left_out) for trial in trials] or folds(data)
@@ -179,16 +180,16 @@ def blend(
             Rivals(trial.net, ridge if learned is whole else ridge_forecast(net, learned, penalty), trial.left_out)
             for trial, (learned, _) in zip(trials, moments, strict=True)
         ]
-    elif try_parts is not None and is_worth_trials(data, fewest=0) and knows_more(net, ridge, data):
-        blend(net, data, try_parts())
-        return
-    elif is_near_median(net, ridge, data):
+    elif may_ask and is_worth_trials(data, fewest=0) and knows_more(net, ridge, data):
+        return False
+    elif not is_near_median(net, ridge, data):
+        return True
+    else:
         most = USUAL_SHARE
         rivals = [Rivals(net, ridge, data)]
-    else:
-        return
     share = share_of_median(rivals) if net.n_quantiles else share_of_net(rivals)
     net.blend(ridge, share.clamp(max=most))
+    return True
 
 
 def ridge_forecast(net: ForecastNet, moments: Moments, penalty: Penalty) -> LinearForecast:
@@ -255,15 +256,21 @@ def best_penalty(pairs: Sequence[tuple[Moments, Moments]], segment_size: int) ->
     target.
     """
 
-    def error(penalty: Penalty) -> float:
-        return sum(left_out.error(solve(learned, penalty, segment_size)) for learned, left_out in pairs)
+    def errors(penalties: list[Penalty]) -> list[float]:
+        return [
+            sum(left_out.error(solve(learned, each, segment_size)) for learned, left_out in pairs) for each in penalties
+        ]
 
-    without = min(map(Penalty, PENALTIES), key=error)
+    penalties = [Penalty(own) for own in PENALTIES]
+    of_own = errors(penalties)
+    without = penalties[of_own.index(min(of_own))]
     if not pairs[0][0].n_past:
         return without
-    with_past = min((Penalty(without.own, past) for past in PAST_PENALTIES), key=error)
+    penalties = [Penalty(without.own, past) for past in PAST_PENALTIES]
+    of_past = errors(penalties)
     least_gain = LEAST_GAIN / math.sqrt(sum(left_out.n_series for _, left_out in pairs))
-    return with_past if error(with_past) < (1 - least_gain) * error(without) else without
+    is_chance = min(of_own) - min(of_past) <= least_gain * abs(min(of_own))  # negative at times with missing targets
+    return without if is_chance else penalties[of_past.index(min(of_past))]
 
 
 @torch_threads(1)  # the threads of a decomposition would change bits

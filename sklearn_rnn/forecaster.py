@@ -92,8 +92,9 @@ class RNNForecaster(OriginForecaster):
         where that helps with rows left out. Where training stops early, it is in the proportion that fits the held-out
         rows best, segment by segment of the horizon. With `known` covariates and 300 to 999 windows, at least six
         horizons of them, that proportion is cross-validated: three more trainings, on two thirds each, of half the
-        epochs; so it is with fewer, too, where the net is far better on the rows of training. Otherwise the net has a
-        third, or less if it is worse on these.
+        epochs. Otherwise the net has a third, or less if it is worse on the rows of training; where it is far better on
+        these, the proportion is cross-validated, too, for it may know them by heart; and it is alone where `quantiles`
+        ask for the median of skewed targets.
     cell : {"gru", "lstm", "rnn"}, default="gru"
         The recurrent cell.
     hidden_size : int, default=128

@@ -1,6 +1,7 @@
 """The ridge regression beside RNNForecaster's net: its weights, its share, what becomes of the forecasts."""
 
 import copy
+import dataclasses
 import pickle
 
 import numpy as np
@@ -429,11 +430,13 @@ def test_parts_tell_penalty_and_share():
 
 def test_nets_that_learned_from_parts_tell_the_share_of_one_with_known_covariates(monkeypatch):
     given = []
-    monkeypatch.setattr(_forecast_base, "blend", lambda *args: given.append(args) or blending.blend(*args))
+    monkeypatch.setattr(
+        _forecast_base, "blend", lambda *args, **options: given.append(args) or blending.blend(*args, **options)
+    )
     df = linear_table(400).assign(known=np.arange(400) % 7)
     options = {**STOPPING, "early_stopping": "auto", "max_epochs": 3}
     model = RNNForecaster("y", 2, known="known", n_steps=8, **options).fit(df)
-    ((_, data, trials, _),) = given
+    ((_, data, trials),) = given
     assert sum(len(trial.left_out) for trial in trials) == len(data)
     directs = [model.net_.module_.direct.weight, *(trial.net.direct.weight for trial in trials)]
     assert len({weight.detach().sum().item() for weight in directs}) == 4
@@ -459,11 +462,12 @@ def test_parts_are_not_tried_where_they_tell_little_or_cost_much(n_rows, horizon
     if "warm_start" in options:
         model.fit(df)
     monkeypatch.setattr(_forecast_base, "folds", None)  # which trials need
-    assert model.fit(df).net_share_.max() <= 1 / 3 or not model.blend
+    expected = 1 / 3 if model.blend else 1
+    assert model.fit(df).net_share_.max() <= expected
 
 
 @pytest.mark.parametrize("known", [[], ["tells"]])
-def test_a_net_that_covariates_tell_what_comes_is_left_alone(known):
+def test_a_net_that_covariates_tell_what_comes_has_nearly_all(known):
     rng = np.random.default_rng(0)
     signal = rng.normal(size=250)
     df = pd.DataFrame({"y": np.abs(signal) if known else np.abs(np.roll(signal, 1)), "tells": signal})[1:]
@@ -482,20 +486,86 @@ def test_a_net_that_covariates_tell_what_comes_is_left_alone(known):
     assert share == pytest.approx(1 / 3)
 
 
-def test_a_net_that_knows_the_rows_by_heart_is_not():
-    rng = np.random.default_rng(0)
-    df = pd.DataFrame(rng.normal(size=(150, 4)), columns=["y", "a", "b", "c"])
-    options = {"n_steps": 8, "segment_size": 4, "normalize": None, "dropout": 0.0, "learning_rate": 0.02}
-    options |= {"max_epochs": 100, "random_state": 0, "n_threads": 1}
+def overfitted(**options):
+    """A forecaster whose net knows 100 rows of noise by heart, and the rows."""
+    df = pd.DataFrame(np.random.default_rng(0).normal(size=(150, 4)), columns=["y", "a", "b", "c"])
+    options = {"n_steps": 8, "segment_size": 4, "normalize": None, "dropout": 0.0, "learning_rate": 0.02, **options}
+    return RNNForecaster("y", 2, max_epochs=100, random_state=0, n_threads=1, **options), df
+
+
+def test_a_net_that_knows_the_rows_by_heart_has_little():
     errors = {}
     for blend in (False, True):
-        model = RNNForecaster("y", 2, blend=blend, **options).fit(df[:100])
+        model, df = overfitted(blend=blend)
+        model.fit(df[:100])
         for part, rows in (("training", df[:100]), ("later", df[90:])):
             table = model.backtest(rows, n_origins=None, stride=1)
             errors[blend, part] = np.square(table["forecast"] - table["actual"]).mean()
     assert errors[False, "training"] < 0.01
     assert errors[True, "later"] < 0.95 * errors[False, "later"]
     assert model.net_share_.max() < 0.25
+
+
+class PlainDescent(torch.optim.Optimizer):
+    """One of a user's, which leaves it to others whether there are gradients."""
+
+    def __init__(self, params, lr, weight_decay):
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
+
+    def step(self, closure):
+        loss = closure()
+        with torch.no_grad():
+            for parameter in self.param_groups[0]["params"]:
+                if parameter.grad is not None:
+                    parameter -= 0.1 * parameter.grad
+        return loss
+
+
+def test_parts_are_tried_with_any_optimizer(monkeypatch):
+    monkeypatch.setattr(blending, "knows_more", lambda *args: True)
+    model, df = overfitted(optimizer=PlainDescent)
+    assert (model.set_params(max_epochs=2).fit(df).net_share_ != blending.USUAL_SHARE).all()
+
+
+def test_an_interrupt_in_trials_after_training_keeps_the_net(monkeypatch):
+    def interrupted(*args, trial=None, **options):
+        if trial:
+            raise KeyboardInterrupt
+        return fit_net(*args, **options)
+
+    model, df = overfitted()
+    fit_net = _forecast_base.fit_net
+    monkeypatch.setattr(_forecast_base, "fit_net", interrupted)
+    with pytest.warns(UserWarning, match="Interrupted in the trials after training"):
+        model.fit(df[:100])
+    np.testing.assert_allclose(model.net_share_, 1 / 3)
+
+
+def test_a_second_mixture_leaves_the_first_its_share():
+    """Also where the second regression reads no past covariates."""
+    df, options = leading_table(400), {**STOPPING, "validation_fraction": 0.25, "dtype": "float64", "max_epochs": 2}
+    model = RNNForecaster("y", HORIZON, n_steps=N_STEPS, segment_size=SEGMENT, warm_start=True, **options).fit(df)
+    first, share = model.net_.module_.past_weight.clone(), model.net_share_
+    last = slice(SEGMENT, None)  # the segment in which the net has a share
+    walk = np.random.default_rng(3).normal(size=400).cumsum()
+    second = model.fit(df.assign(y=walk)).net_.module_
+    kept = model.net_share_[last] / share[last]
+    assert 0 < kept.max() < 0.9
+    np.testing.assert_allclose(second.past_weight[last], kept[:, None] * first[last].numpy())
+
+
+def test_noise_is_not_read_where_missing_targets_make_an_error_negative(monkeypatch):
+    """Means over all windows less those over the targets that are there may be."""
+    given = []
+    best_penalty = blending.best_penalty
+    monkeypatch.setattr(blending, "best_penalty", lambda *args: given.append(args) or best_penalty(*args))
+    model = RNNForecaster("y", HORIZON, **{**STOPPING, "early_stopping": False})
+    model.fit(leading_table().drop(columns="x"))
+    ((pairs, segment_size),) = given
+    expected = best_penalty(pairs, segment_size)
+    lower = [(learned, dataclasses.replace(part, squares=part.squares - 10)) for learned, part in pairs]
+    assert sum(part.error(blending.solve(learned, expected, segment_size)) for learned, part in lower) < 0
+    assert best_penalty(lower, segment_size) == expected == blending.Penalty(expected.own)
 
 
 @pytest.mark.parametrize("shared", [True, False])

@@ -269,8 +269,9 @@ class ForecastNet(nn.Module):
     def past_changes(self, values: Tensor, lengths: Tensor | None) -> Tensor:
         """Changes of the numeric past covariates from row to row, in their units, (batch, n_rows * n_numbers).
 
-        They are those of the newest segment, or as many as make :data:`MOST_CHANGES` numbers. Changes from and to a
-        missing value, and ahead of a window, are zero. Levels would lead a linear forecast astray where they drift.
+        They are those of the newest segment, of fewer rows where these make more than :data:`MOST_CHANGES` numbers.
+        Changes from and to a missing value, and ahead of a window, are zero. Levels would lead a linear forecast astray
+        where they drift.
         """
         n_rows, n_numbers = self.changes
         if not n_numbers:
@@ -308,9 +309,10 @@ class ForecastNet(nn.Module):
         rows = share.repeat_interleave(self.n_together)[:, None]
         self.direct.weight.data = self.direct.weight.data.lerp(weights.windows.to(self.direct.weight), 1 - rows)
         self.known_weight.lerp_(weights.known.to(self.known_weight), 1 - share[:, None])
+        self.past_weight *= share[:, None]
         if weights.past.shape[1]:
-            before = self.past_weight if self.past_weight.shape[1] else torch.zeros_like(weights.past)
-            self.past_weight = before.lerp(weights.past.to(self.share), 1 - share[:, None])
+            ours = (1 - share[:, None]) * weights.past.to(self.share)
+            self.past_weight = self.past_weight + ours if self.past_weight.shape[1] else ours
             self.config = {**self.config, "reads_changes": True}
 
     def recent_deviation(self, values: Tensor, lengths: Tensor | None) -> Tensor:
