@@ -385,12 +385,15 @@ def test_blended_forecasts_are_those_of_predict(options):
     assert model.net_share_.min() < 1
 
 
-def test_what_a_leading_covariate_tells_is_in_the_file():
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_a_leading_covariate_tells_is_in_the_file(shared):
     table, new = PANEL.copy(), NEW.copy()
     for rows in (table, new):  # visitors come four hours before the load
         rows["load"] = rows["visitors"].groupby(rows["shop"]).shift(4, fill_value=100.0)
+        rows["twice"] = 2 * rows["load"]
         rows.loc[rows.index[::9], "visitors"] = np.nan
-    model = RNNForecaster("load", HORIZON, **ROLES, **TINY, n_steps=12, segment_size=6, normalize="last")
+    options = {"n_steps": 12, "segment_size": 6, "normalize": "last", "shared": shared}
+    model = RNNForecaster(["load", "twice"], HORIZON, **ROLES, **TINY, **options)
     check_forecaster(model, table, new)
     assert model.net_.module_.config["reads_changes"]
 
