@@ -222,10 +222,9 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
         of_window, steps = net.known_features(values, lengths, net.known_encoder(known))
         some = ~outputs.isnan().all(dim=1)
         of_covariates = torch.cat([of_window, net.past_changes(values, lengths)], dim=1)
-        inputs = torch.cat([of_target[:, -n_steps:], of_covariates.repeat_interleave(net.n_targets, dim=0)], dim=1)[
-            some
-        ]
-        outputs, steps = outputs[some], steps.repeat_interleave(net.n_targets, dim=0)[some]
+        of_covariates, steps = (part.repeat_interleave(net.n_targets, dim=0) for part in (of_covariates, steps))
+        inputs = torch.cat([of_target[:, -n_steps:], of_covariates], dim=1)[some]
+        outputs, steps = outputs[some], steps[some]
         present, outputs = ~outputs.isnan(), outputs.nan_to_num(nan=0.0)
         n_series += len(inputs)
         windows += (inputs.T @ inputs).cpu()

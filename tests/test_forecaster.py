@@ -139,10 +139,10 @@ def test_past_covariates_tell_what_comes():
 
 def test_the_newest_row_moves_the_first_step():
     df = waves()
-    model = RNNForecaster("load", 3, **TINY).fit(df)
+    model = RNNForecaster("load", 3, blend=False, **TINY).fit(df)  # a regression knows waves by older rows as well
     changed = df.copy()
     changed.iloc[-1, 0] += 1
-    assert abs(model.predict(changed)["load"].iloc[0] - model.predict(df)["load"].iloc[0]) > 0.05
+    assert abs(model.predict(changed)["load"].iloc[0] - model.predict(df)["load"].iloc[0]) > 0.1
 
 
 def test_units_do_not_matter():

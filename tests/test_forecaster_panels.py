@@ -190,7 +190,7 @@ def test_a_small_group_is_forecast_beside_a_large_one():
     df["sales"] = sizes * np.sin(np.arange(len(df)) * 2 * np.pi / 7)
     past, coming = df[df["date"] < "2024-07-01"], df[df["date"] >= "2024-07-01"]
     errors = {}
-    for normalize in ("auto", "last"):
+    for normalize in ("auto", "last"):  # of nets alone: a regression knows sines of any size
         model = model_of_stores(normalize=normalize, max_epochs=30, learning_rate=0.01, blend=False).fit(past)
         both = model.predict().merge(coming, on=["date", "store"], suffixes=("", "_actual"))
         small = both[both["store"] == "store 0"]

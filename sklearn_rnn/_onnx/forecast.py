@@ -10,7 +10,7 @@ from torch import nn
 from sklearn_rnn._onnx.graph import GraphBuilder
 from sklearn_rnn._onnx.inputs import encode, fold_segments, newest_steps
 from sklearn_rnn._onnx.network import last_observed, spread_quantiles
-from sklearn_rnn._onnx.parts import as_array, count, linear, nan_to_zero, repeat, slice_axis, valid_steps
+from sklearn_rnn._onnx.parts import as_array, count, linear, nan_to_zero, repeat, slice_axis, valid_steps, within
 from sklearn_rnn._onnx.recurrent import advance, run_layers
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.nets.forecast import FARTHEST, SMALLEST_DEVIATION, SMALLEST_DISTANCE, SPAN_EXPONENT
@@ -167,8 +167,8 @@ def by_past(op: GraphBuilder, net: ForecastNet, values: str, lengths: str) -> st
     past = op.Gather(values, net.past_columns, axis=2)
     change = op.Sub(slice_axis(op, past, 1, 1, None), slice_axis(op, past, 1, 0, -1))
     change = nan_to_zero(op, op.Div(op.Pad(change, [0, 1, 0, 0, 0, 0]), as_array(net.past_scale)))
-    within = op.Min(op.Max(change, op.number(-FARTHEST)), op.number(FARTHEST))
-    return op.Unsqueeze(op.MatMul(newest_steps(op, within, lengths, net.changes[0]), as_array(net.past_weight).T), [2])
+    newest = newest_steps(op, within(op, change, FARTHEST), lengths, net.changes[0])
+    return op.Unsqueeze(op.MatMul(newest, as_array(net.past_weight).T), [2])
 
 
 def put_apart(op: GraphBuilder, net: ForecastNet, targets: str) -> str:

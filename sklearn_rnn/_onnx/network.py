@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_rnn._onnx.graph import GraphBuilder
 from sklearn_rnn._onnx.inputs import encode, fold_segments, newest_steps
-from sklearn_rnn._onnx.parts import as_array, linear, slice_axis, valid_steps
+from sklearn_rnn._onnx.parts import as_array, linear, slice_axis, valid_steps, within
 from sklearn_rnn._onnx.recurrent import run_layers
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.nets.network import FARTHEST
@@ -35,8 +35,7 @@ def recurrent_net(op: GraphBuilder, net: RecurrentNet, values: str, lengths: str
 def go_straight(op: GraphBuilder, net: RecurrentNet, encoded: str, lengths: str) -> str:
     """What the linear regression says of the newest steps, (batch, n_outputs)."""
     numbers = slice_axis(op, encoded, 2, 0, net.encoder.n_numbers)
-    within = op.Min(op.Max(numbers, op.number(-FARTHEST)), op.number(FARTHEST))
-    newest = newest_steps(op, within, lengths, net.linear_steps)
+    newest = newest_steps(op, within(op, numbers, FARTHEST), lengths, net.linear_steps)
     return op.Add(op.MatMul(newest, as_array(net.linear_weight).T), as_array(net.linear_bias))
 
 

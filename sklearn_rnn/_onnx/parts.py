@@ -27,6 +27,11 @@ def nan_to_zero(op: GraphBuilder, values: str) -> str:
     return op.Where(op.IsNaN(values), op.number(0), values)
 
 
+def within(op: GraphBuilder, values: str, farthest: float) -> str:
+    """Values of no larger size than that."""
+    return op.Min(op.Max(values, op.number(-farthest)), op.number(farthest))
+
+
 def count(op: GraphBuilder, n: str) -> str:
     """0, 1, 2... to n - 1, n being of shape (1,)."""
     return op.Range(0, op.Squeeze(n, [0]), 1)
