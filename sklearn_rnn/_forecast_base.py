@@ -190,7 +190,7 @@ class BaseForecaster(HistoryForecaster):
         with ExitStack() as randomness:
             randomness.enter_context(seeded(seed, device))
             module, criterion, state = self._start(rows, runs, stops, within, train, resume)
-            data = self._dataset(module, train, device)
+            data = self._dataset(module, train, device, times=rows.clock())
             held_out = None if valid is None else self._dataset(module, valid, device, beside=data)
             n_samples = data.samples_an_epoch
             settings = self._settings(n_samples, stop_early, device, one_pass=False, is_watched=stop_early)
@@ -360,9 +360,7 @@ class BaseForecaster(HistoryForecaster):
         criterion = Criterion(kind, quantiles=tuple(levels), skip_missing=True)
         return module, criterion.to(dtype), None
 
-    def _dataset(
-        self, module: ForecastNet, windows: Sequences, device: str, beside: ForecastDataset | None = None
-    ) -> ForecastDataset:
+    def _dataset(self, module: ForecastNet, windows: Sequences, device: str, **options: Any) -> ForecastDataset:
         return ForecastDataset(
             windows,
             self.horizon,
@@ -370,7 +368,7 @@ class BaseForecaster(HistoryForecaster):
             self._roles.known_columns,
             module.units,
             device=device,
-            beside=beside,
+            **options,
         )
 
     def _judge(self, rows: Rows, first_rows: NDArray, valid: Sequences | None) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_rnn._batches import batches_of_bounded_size
@@ -126,16 +128,24 @@ class Rivals(NamedTuple):
 
 
 def folds(data: ForecastDataset, apart: int = 1) -> list[tuple[ForecastDataset, ForecastDataset]]:
-    """The windows in three parts, in their order, each behind the others that are so many rows and more from it."""
-    ends = data.starts + data.lengths
-    parts = torch.arange(len(data)).tensor_split(min(N_PARTS, len(data)))
-    others = [(ends <= ends[part[0]] - apart) | (ends >= ends[part[-1]] + apart) for part in parts]
-    return [(data.take(other.nonzero()[:, 0]), data.take(part)) for other, part in zip(others, parts, strict=True)]
+    """The windows in three parts by time, each behind the others that are so many rows and more from it.
+
+    All series of a panel are cut at the same times, for what moves them together would be known from the others.
+    """
+    ends, later = data.ends_in_time(), data.ends_in_time(apart)
+    parts = np.array_split(ends.argsort(kind="stable"), min(N_PARTS, len(data)))
+    others = [np.flatnonzero((later <= ends[part].min()) | (ends >= later[part].max())) for part in parts]
+
+    def take(positions: NDArray) -> ForecastDataset:
+        return data.take(torch.from_numpy(positions))
+
+    return [(take(other), take(part)) for other, part in zip(others, parts, strict=True)]
 
 
 def is_worth_trials(data: ForecastDataset, fewest: int = FEWEST_TO_TRY) -> bool:
     """Whether parts of the windows tell the net's share, and there is enough to learn from beside each of them."""
-    return len(data) >= max(fewest, 2 * N_PARTS * data.horizon)
+    n_times = len(np.unique(data.ends_in_time()))
+    return len(data) >= fewest and n_times >= 2 * N_PARTS * data.horizon
 
 
 @torch.no_grad()

@@ -27,6 +27,8 @@ class ForecastDataset(SequenceDataset):
         The columns of the known covariates.
     units : callable
         ``units(values, lengths)`` gives what the targets of each window are counted from and in, (batch, 1, n_targets).
+    times : ndarray of shape (n_rows,), default=None
+        When each row was, for :meth:`ends_in_time`. None takes the rows to be in order of time.
     device, beside
         See :class:`~sklearn_rnn._batches.SequenceDataset`.
     """
@@ -39,15 +41,22 @@ class ForecastDataset(SequenceDataset):
         known: slice,
         units: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]],
         *,
+        times: NDArray | None = None,
         device: str = "cpu",
         beside: SequenceDataset | None = None,
     ) -> None:
         super().__init__(windows, device=device, beside=beside)
         self.horizon, self.n_targets, self.known, self.units = horizon, n_targets, known, units
+        self.times = times
 
     @property
     def samples_an_epoch(self) -> int:
         return min(len(self), LARGEST_EPOCH)
+
+    def ends_in_time(self, n_rows_later: int = 0) -> NDArray:
+        """When the last row of each window was, or so many rows later, (n_windows,)."""
+        rows = (self.starts + self.lengths).numpy() - 1 + n_rows_later
+        return rows if self.times is None else self.times[rows]
 
     def following(self, part: slice) -> Tensor:
         """The rows after each window, (batch, horizon, n_columns)."""

@@ -27,7 +27,7 @@ CHECKED_AT_ONCE = 65_536  # rows, so that looking for infinities needs no array 
 class Rows:
     """Rows with their channels, their groups as codes in order of appearance, and their times if they have any."""
 
-    values: NDArray[np.float32]  # (n_rows, n_channels)
+    values: NDArray[np.floating]  # (n_rows, n_channels)
     groups: NDArray[np.int64]  # (n_rows,)
     labels: list[tuple]  # of the groups
     times: NDArray | None  # (n_rows,)
@@ -42,8 +42,13 @@ class Rows:
 
     def bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The first row of each group of sorted rows, and its end."""
-        ends = np.cumsum(self.sizes())
-        return ends - self.sizes(), ends
+        sizes = self.sizes()
+        ends = np.cumsum(sizes)
+        return ends - sizes, ends
+
+    def clock(self) -> NDArray:
+        """When each of the sorted rows was: its time, without times its position in its group."""
+        return np.arange(len(self.groups)) - self.bounds()[0][self.groups] if self.times is None else self.times
 
 
 def sorted_order(groups: NDArray, times: NDArray | None) -> NDArray[np.int64] | None:

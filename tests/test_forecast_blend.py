@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.signal import lfilter
 from sklearn.linear_model import Ridge
 
 from sklearn_rnn import RNNForecaster, _forecast_base
@@ -426,6 +427,52 @@ def test_parts_tell_penalty_and_share():
         share = (towards[:, steps] * wanted[:, steps]).sum() / np.square(towards[:, steps]).sum()
         np.testing.assert_allclose(net.share[steps], np.clip(share, 0, 1), rtol=1e-6)
     assert 0 < net.share[0] < 1
+
+
+@pytest.mark.parametrize("with_times", [True, False])
+def test_all_series_of_a_panel_are_cut_at_the_same_times(with_times):
+    """Against the definition: no row to come of one side is at a time of the other's rows to come."""
+    horizon, n_steps = 3, 4
+    series = list(zip([0, 40, 80], [0, 10, 5], [40, 40, 30], strict=True))  # first row, first time, rows
+    clock = np.concatenate([with_times * first + np.arange(n) for _, first, n in series])
+    starts = np.concatenate([row + np.arange(n - n_steps - horizon + 1) for row, _, n in series])
+    windows = Sequences(np.ones((len(clock), 1)), starts, np.full(len(starts), n_steps))
+    data = ForecastDataset(windows, horizon, 1, slice(0, 0), None, times=clock)
+    parts = blending.folds(data, apart=horizon)
+    assert np.array_equal(np.sort(np.concatenate([left_out.starts for _, left_out in parts])), starts)
+    for learned, left_out in parts:
+        to_come = [clock[each.starts.numpy()[:, None] + n_steps + np.arange(horizon)] for each in (learned, left_out)]
+        before, after = (to_come[0].max(axis=1) < to_come[1].min(), to_come[0].min(axis=1) > to_come[1].max())
+        assert (before | after).all()
+        rest = np.setdiff1d(starts, np.concatenate([learned.starts, left_out.starts]))
+        near = clock[rest[:, None] + n_steps + np.arange(horizon)]
+        assert ((near.max(axis=1) >= to_come[1].min()) & (near.min(axis=1) <= to_come[1].max())).all()
+
+
+def common_shocks(seed, n_rows=160):
+    """Six series that the same shocks move, beside noise that tells nothing, the same for all."""
+    rng = np.random.default_rng(seed)
+    shocks = lfilter([1], [1, -0.6], rng.normal(size=n_rows))
+    noise = {f"noise{i}": rng.normal(size=n_rows) for i in range(3)}
+    columns = {"t": pd.date_range("2025", periods=n_rows), **noise}
+    own = 0.3 * rng.normal(size=(6, n_rows))
+    parts = [pd.DataFrame({**columns, "g": g, "y": (20 + shocks + own[g]) * (1 + g)}) for g in range(6)]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_that_is_the_same_for_all_series_is_not_read(seed):
+    """The shocks of the times left out are not to be known from the other series."""
+    options = {"time": "t", "group": "g", "n_steps": 14, "hidden_size": 4, "max_epochs": 1, "random_state": 0}
+    model = RNNForecaster("y", 7, **options).fit(common_shocks(seed))
+    assert not model.net_.module_.config["reads_changes"]
+
+
+def test_many_series_at_few_times_are_not_parted():
+    rng = np.random.default_rng(0)
+    rows = [pd.DataFrame({"t": np.arange(10), "g": g, "y": rng.normal(size=10), "k": 1.0}) for g in range(80)]
+    model = RNNForecaster("y", 2, time="t", group="g", known="k", hidden_size=4, max_epochs=1, random_state=0)
+    assert model.fit(pd.concat(rows)).net_share_.max() <= blending.USUAL_SHARE
 
 
 def test_nets_that_learned_from_parts_tell_the_share_of_one_with_known_covariates(monkeypatch):
