@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_rnn._device import has_room
+from sklearn_rnn._statistics import evenly_spread
 from sklearn_rnn.sequences import Sequences
 
 # One batch holds at most this many numbers, so that long sequences do not exhaust the memory in prediction.
@@ -160,11 +161,6 @@ class Batches:
             epoch = epoch.take(torch.randperm(len(epoch), generator=self.generator)[: self.n_samples])
         for start in range(0, len(epoch), self.batch_size):
             yield epoch.batch(slice(start, start + self.batch_size))
-
-
-def evenly_spread(n: int, largest: int) -> NDArray[np.int64]:
-    """At most `largest` of the positions 0 to n - 1."""
-    return np.linspace(0, n - 1, min(n, largest)).astype(np.int64)
 
 
 def batches_of_bounded_size(dataset: SequenceDataset, width: int) -> Batches:

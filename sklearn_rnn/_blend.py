@@ -39,7 +39,8 @@ class LeftOut(NamedTuple):
 def held_out_samples(net: RecurrentNet, data: SequenceDataset) -> LeftOut:
     """At most `LARGEST` of them, with the outputs of the net."""
     data = data.thinned(LARGEST)
-    none = torch.empty(0, net.n_outputs, device=data.device)  # of one process there may be no samples
+    # Of one process there may be no samples.
+    none = torch.empty(0, net.n_outputs, dtype=data.values.dtype, device=data.device)
     batches = batches_of_bounded_size(data, net.width)
     return LeftOut(data, torch.cat([none, *(net(*inputs) for inputs, _ in batches)]))
 

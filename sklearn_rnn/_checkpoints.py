@@ -74,7 +74,10 @@ class Checkpoint:
                 self._mark = _mark_of(self.path)
                 return
         except FileNotFoundError:  # another has put the part in its place
-            pass
+            if not self.path.parent.is_dir():
+                raise ValueError(
+                    f"checkpoint {str(self.path)!r} cannot be written: its folder is gone. Make it, and fit again."
+                ) from None
         raise ValueError(
             f"checkpoint {str(self.path)!r} is written by another fit at the same time. Give each fit a path of its "
             "own; in a search, whose fits have one path, set checkpoint=None."

@@ -26,8 +26,8 @@ def warn(message: str) -> None:
 def reading(name: str, advice: str = "") -> Iterator[None]:
     """Let whatever fails while an argument is read, in any library, become a ValueError or TypeError that names it.
 
-    A message that has the name stays, and so do errors of files. Numbers too large for their type become infinite in
-    silence, since infinity is refused by name.
+    A message that has the name stays, and so do errors of files and of memory. Numbers too large for their type become
+    infinite in silence, since infinity is refused by name.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def reading(name: str, advice: str = "") -> Iterator[None]:
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             yield
-    except OSError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:
         if isinstance(error, (TypeError, ValueError)) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", str(error)):

@@ -293,34 +293,39 @@ def solve(moments: Moments, penalty: Penalty, segment_size: int) -> Weights:
         moments = moments.without_past()
     n_inputs, horizon = moments.following.shape
     n_steps, n_known = moments.n_steps, moments.known.shape[2]
-    mean = torch.zeros(n_inputs, 1, dtype=torch.float64)
-    mean[:n_steps] = 1 / n_steps
-    with_mean = torch.cat([torch.eye(n_inputs, dtype=torch.float64), mean], dim=1)
-    windows, following = with_mean.T @ moments.windows @ with_mean, with_mean.T @ moments.following
-    crossed = with_mean.T @ moments.crossed  # (horizon, n_inputs + 1, n_known)
+
+    def with_mean(products: Tensor) -> Tensor:  # (..., n_inputs, n) with that of the window below
+        return torch.cat([products, products[..., :n_steps, :].mean(dim=-2, keepdim=True)], dim=-2)
+
+    windows = with_mean(with_mean(moments.windows).T)
+    following, crossed = with_mean(moments.following), with_mean(moments.crossed)
     is_past = torch.zeros(n_inputs + 1, dtype=torch.bool)
     is_past[n_inputs - moments.n_past : n_inputs] = True
     own = penalty.own * max(windows.diagonal()[~is_past].mean().item(), 1e-6)
     before_end = torch.arange(n_steps, 0, -1, dtype=torch.float64)  # 1 for the newest
     n_rows, n_numbers = moments.changes
     rows_before_end = torch.arange(n_rows, 0, -1, dtype=torch.float64).repeat_interleave(n_numbers)
+    penalties = torch.full((n_inputs + 1,), own, dtype=torch.float64)
+    penalties[:n_steps] *= (0.5 + before_end / segment_size) ** AGE_EXPONENT
+    penalties[is_past] *= penalty.past * (0.5 + rows_before_end / segment_size)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(windows + penalties.diag()))
+    sides = torch.cat([following.T[:, :, None], crossed], dim=2)  # (horizon, n_inputs + 1, 1 + n_known)
+    everywhere = torch.einsum("ij,hjk->hik", inverse, sides)  # as if all places were penalised alike
     inputs = torch.zeros(n_inputs + 1, horizon, dtype=torch.float64)
     known = torch.zeros(horizon, n_known, dtype=torch.float64)
     for place in range(min(segment_size, horizon)):
         steps = slice(place, None, segment_size)
-        penalties = torch.full((n_inputs + 1,), own, dtype=torch.float64)
-        penalties[:n_steps] *= (0.5 + before_end / segment_size) ** AGE_EXPONENT
-        penalties[is_past] *= penalty.past * (0.5 + rows_before_end / segment_size)
-        penalties[:n_steps][(before_end + place) % segment_size == 0] *= SAME_PLACE
         of_steps = crossed[steps]  # (n_steps at the place, n_inputs + 1, n_known)
-        right = torch.cat([following[:, steps].T[:, :, None], of_steps], dim=2)
-        solved = torch.linalg.solve(windows + penalties.diag(), right)
+        there = ((before_end + place) % segment_size == 0).nonzero()[:, 0]  # where less is penalised (Woodbury 1950)
+        less = (1 / ((1 - SAME_PLACE) * penalties[there])).diag() - inverse[there][:, there]
+        solved = everywhere[steps] + inverse[:, there] @ torch.linalg.solve(less, everywhere[steps, there])
         alone, by_known = solved[:, :, 0], solved[:, :, 1:]
         left = moments.known[steps] + own * torch.eye(n_known, dtype=torch.float64) - of_steps.mT @ by_known
         right = moments.known_following[steps] - (of_steps * alone[:, :, None]).sum(dim=1)
         known[steps] = torch.linalg.solve(left, right)
         inputs[:, steps] = (alone - (by_known @ known[steps][:, :, None])[:, :, 0]).T
-    return Weights(with_mean @ inputs, known)
+    inputs[:n_steps] += inputs[-1] / n_steps
+    return Weights(inputs[:-1], known)
 
 
 def share_of_net(rivals: Sequence[Rivals]) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_rnn._batches import SequenceDataset, evenly_spread
+from sklearn_rnn._batches import SequenceDataset
+from sklearn_rnn._statistics import evenly_spread
 from sklearn_rnn.sequences import Sequences
 
 LARGEST_EPOCH = 2**16  # windows: more of them are drawn anew each epoch

@@ -115,6 +115,7 @@ class HistoryForecaster(NetEstimator):
 
     def _rows_up_to(self, X: Any) -> Rows:
         """The sorted rows that a forecast follows: those remembered, or X with those before it."""
+        self._check_is_as_fitted()
         if X is None:
             return self._remembered
         return self._read_new(self._as_frame(X, reset=False), follow=False)[0]

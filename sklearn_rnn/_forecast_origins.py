@@ -125,13 +125,15 @@ class OriginForecaster(BaseForecaster):
     def _skill_over_naive(self, rows: Rows, windows: Sequences, first_rows: NDArray) -> float:
         """One minus the mean absolute error over that of the seasonal naive forecast."""
         totals, n_compared = np.zeros(2), 0
+        units = self._units(rows, windows)
         for begin in range(0, len(windows), _AT_ONCE):
             part = windows[begin : begin + _AT_ONCE]
-            actual, units = self._actual(part), self._units(rows, part)
+            actual = self._actual(part)
             model = self._median(self._forecast(part)) - actual
             naive = self._naive(part, first_rows, self.season_) - actual
             there = ~np.isnan(model + naive)
-            totals += [(np.abs(errors) / units)[there].sum() for errors in (model, naive)]
+            of_part = units[begin : begin + _AT_ONCE]
+            totals += [(np.abs(errors) / of_part)[there].sum() for errors in (model, naive)]
             n_compared += int(there.sum())
         if not n_compared:
             raise ValueError(

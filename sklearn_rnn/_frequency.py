@@ -85,9 +85,10 @@ class Frequency:
     @property
     def segment_size(self) -> int:
         """The season, or its largest divisor that makes a segment of moderate length."""
-        if self.season == 1:
+        season = self.season
+        if season == 1:
             return SEGMENT_WITHOUT_SEASON
-        return max(size for size in range(1, LONGEST_SEGMENT + 1) if self.season % size == 0)
+        return max(size for size in range(1, LONGEST_SEGMENT + 1) if season % size == 0)
 
     @property
     def shortest_step(self) -> Any:

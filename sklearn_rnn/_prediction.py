@@ -18,7 +18,7 @@ from sklearn_rnn.sequences import Sequences
 @torch.inference_mode()
 def predict_net(module: RecurrentNet, sequences: Sequences, device: str) -> NDArray[np.float64] | Sequences:
     """Outputs in the units of y: (n_samples, n_outputs[, n_quantiles]), or Sequences of them for a net per step."""
-    dataset = SequenceDataset(sequences, device=device)
+    dataset = SequenceDataset(sequences.cropped(), device=device)
     if not module.per_step:
         return _predict_samples(lambda *inputs: module.unscale(module(*inputs)), dataset, module.width)
     outputs, samples = [], []

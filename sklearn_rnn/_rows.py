@@ -165,9 +165,9 @@ def without_gap_before(rows: Rows, context: Rows, max_gap: float) -> Rows:
 
 
 def joined(context: Rows, rows: Rows) -> Rows:
-    """The remembered rows, then the new ones."""
+    """The remembered rows, then the new ones, in the type of these."""
     return Rows(
-        np.concatenate([context.values, rows.values]),
+        np.concatenate([context.values.astype(rows.values.dtype, copy=False), rows.values]),
         np.concatenate([context.groups, rows.groups]),
         rows.labels,
         None if rows.times is None or context.times is None else np.concatenate([context.times, rows.times]),

@@ -31,10 +31,7 @@ class SequenceReader(NetEstimator):
             return self._read_X(X, dtype, reset)
 
     def _read_X(self, X: Any, dtype: str, reset: bool) -> Sequences:
-        if isinstance(X, (list, tuple)) and not is_ragged(X):
-            if not X:
-                raise ValueError("X is empty. Pass at least one sequence.")
-            X = np.asarray(X)
+        X = as_dense(X, "X")
         if isinstance(X, np.ndarray) and X.ndim == 2 and not reset and self._has_sequences_of_numbers():
             X = X[:, :, None]
         if not is_table(X):
@@ -66,7 +63,7 @@ class SequenceReader(NetEstimator):
             if is_ragged(X):
                 X = list(X)[some]
             else:
-                X = plain_data(X.iloc[some], "X") if hasattr(X, "iloc") else np.asarray(plain_data(X, "X"))[some]
+                X = plain_data(X.iloc[some] if isinstance(X, pd.DataFrame) else np.asanyarray(X)[some], "X")
                 X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", allow_nd=True)
             X = as_sequences(X, n_channels=sequences.n_channels, dtype=np.float64)
         names = sequences.channel_names or [f"channel {i}" for i in range(sequences.n_channels)]
@@ -115,7 +112,7 @@ class SequenceReader(NetEstimator):
         return channels
 
     def _check_X_val(self, X_val: Any, X: Any, sequences: Sequences) -> Sequences:
-        X_val = plain_data(X_val, "X_val")
+        X_val = plain_data(as_dense(X_val, "X_val"), "X_val")
         is_rows = isinstance(X, Sequences) and isinstance(X_val, np.ndarray) and X_val.ndim == 2
         if is_rows or (hasattr(X_val, "columns") and not is_table(X)):
             raise ValueError(
@@ -141,3 +138,12 @@ class SequenceReader(NetEstimator):
             )
         check_usable(held_out, "X_val")
         return held_out
+
+
+def as_dense(X: Any, name: str) -> Any:
+    """The array that nested lists make, if they make one."""
+    if not isinstance(X, (list, tuple)) or is_ragged(X):
+        return X
+    if not X:
+        raise ValueError(f"{name} is empty. Pass at least one sequence.")
+    return np.asarray(X)

@@ -118,10 +118,15 @@ def not_above_stretches(scale: NDArray, sequences: Sequences, n_rows: int) -> ND
     within = np.arange(n_stretches.sum()) - np.repeat(np.cumsum(n_stretches) - n_stretches, n_stretches)
     starts = np.repeat(sequences.starts, n_stretches) + within * n_rows
     stops = np.minimum(starts + n_rows, np.repeat(sequences.starts + sequences.lengths, n_stretches))
-    some = np.unique(np.linspace(0, len(starts) - 1, MOST_STRETCHES, dtype=np.int64))
+    some = evenly_spread(len(starts), MOST_STRETCHES)
     deviations, _ = deviations_of_groups(sequences.values[:, : len(scale)], starts[some], stops[some])
     usual = np.array([_ninth_decile(column[~np.isnan(column)]) for column in deviations.T])
     return np.minimum(scale, 3 * usual)
+
+
+def evenly_spread(n: int, largest: int) -> NDArray[np.int64]:
+    """At most `largest` of the positions 0 to n - 1."""
+    return np.linspace(0, n - 1, min(n, largest)).astype(np.int64)
 
 
 def _ninth_decile(values: NDArray) -> float:
@@ -179,12 +184,14 @@ def check_units(mean: NDArray, scale: NDArray, name: str) -> None:
 
 def first_infinite(sequences: Sequences) -> int | None:
     """The first row of the table that holds an infinite value and belongs to a sequence."""
+    used = None
     for chunk in _chunks(sequences):
         infinite = np.isinf(sequences.values[chunk]).any(axis=1)
         if infinite.any():
-            used = sequences.used_rows()[chunk] > 0
-            if (infinite & used).any():
-                return chunk.start + int(np.flatnonzero(infinite & used)[0])
+            used = sequences.used_rows() > 0 if used is None else used
+            infinite &= used[chunk]
+        if infinite.any():
+            return chunk.start + int(np.flatnonzero(infinite)[0])
     return None
 
 
@@ -199,7 +206,7 @@ def _used_chunks(sequences: Sequences, counts: NDArray) -> Iterator[tuple[NDArra
 def _chunks(sequences: Sequences) -> Iterator[slice]:
     """The rows of the table from the first to the last one in use, some at a time: it may be larger than the memory."""
     n_rows = max(_CHUNK // sequences.n_channels, 1)
-    first, end = sequences.starts.min(), (sequences.starts + sequences.lengths).max()
+    first, end = sequences.bounds()
     return (slice(start, min(start + n_rows, end)) for start in range(first, end, n_rows))
 
 

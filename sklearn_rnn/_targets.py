@@ -46,8 +46,6 @@ def read_step_labels(y: Any, sequences: Sequences) -> tuple[NDArray, Sequences]:
         starts = np.cumsum(lengths) - lengths
         layout = Sequences(np.zeros(len(labels), np.float32), starts, lengths, align=sequences.align)
     _check_counts(layout.lengths, sequences)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
     return labels, layout
 
 

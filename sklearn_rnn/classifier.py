@@ -303,7 +303,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
             raise ValueError(f"y holds {now}, but {before} before. Pass the same, or fit anew with warm_start=False.")
         if self._is_multilabel:
             return self._check_labels_matrix(labels, sequences, reset)
-        labels = column_or_1d(labels, warn=True)
+        labels = column_or_1d(labels, warn=layout is None)
         if layout is None:
             check_consistent_length(sequences, labels)
         if reset:
@@ -406,9 +406,10 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
 def _check_no_label_missing(labels: Any) -> None:
     """ValueError that names the first row without."""
     as_array = np.asarray(labels.data if issparse(labels) else labels)
+    missing = np.ma.getmaskarray(labels) if isinstance(labels, np.ma.MaskedArray) else None
     if as_array.dtype == object and as_array.ndim:
         missing = pd.isna(as_array)
-        if missing.any():
-            row = int(np.argwhere(missing)[0][0])
-            raise ValueError(f"y contains a missing label, first in row {row}. Drop such rows from X and y.")
+    if missing is not None and missing.any():
+        row = int(np.argwhere(missing)[0][0])
+        raise ValueError(f"y contains a missing label, first in row {row}. Drop such rows from X and y.")
     assert_all_finite(as_array, input_name="y")

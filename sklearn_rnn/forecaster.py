@@ -332,16 +332,15 @@ class RNNForecaster(OriginForecaster):
         ValueError
             If columns are absent, times are of another kind than in `fit`, or `future` lacks a row or a value.
         """
-        coming, forecasts = self._forecast_coming(X, future)
+        coming, forecasts = self._forecast_coming(self._rows_up_to(X), future)
         if self._has_index:
             return coming_table(coming, forecasts, self._roles, self._frequency, self.quantiles)
         columns = forecast_columns(forecasts, self.quantiles)
         return columns[:, 0] if columns.shape[1] == 1 else columns
 
-    def _forecast_coming(self, X: Any, future: pd.DataFrame | None) -> tuple[Rows, NDArray[np.float64]]:
-        """The coming rows of each group, and their forecasts (n_groups, horizon, n_targets[, n_quantiles])."""
-        self._check_is_as_fitted()
-        history = self._bridged(last_rows_of_groups(self._rows_up_to(X), None, max(self.n_steps_, self.season_)))
+    def _forecast_coming(self, rows: Rows, future: pd.DataFrame | None) -> tuple[Rows, NDArray[np.float64]]:
+        """The rows after those of each group, and their forecasts (n_groups, horizon, n_targets[, n_quantiles])."""
+        history = self._bridged(last_rows_of_groups(rows, None, max(self.n_steps_, self.season_)))
         coming = rows_after(history, self.horizon, self._roles, self._frequency, future)
         windows = self._last_windows(history, sort_rows(joined(history, coming), self._frequency.kind))
         self._warn_of_short_windows(windows)

@@ -278,7 +278,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         outputs = self._outputs_of(sequences)
         with reading("y"):
             if not by_step:
-                return r2_score(y, self._as_y(outputs), sample_weight=weights)
+                return r2_score(plain_data(y, "y"), self._as_y(outputs), sample_weight=weights)
             predicted = self._as_y(outputs.values[outputs.rows_by_step()])
             weights = None if weights is None else np.repeat(weights, sequences.lengths)
             return r2_score(flat_steps(y, sequences), predicted, sample_weight=weights)

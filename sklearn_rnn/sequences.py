@@ -154,8 +154,18 @@ class Sequences:
         """The same sequences over rows of another float type; itself if that changes nothing."""
         if self.dtype == dtype:
             return self
+        some = self.cropped()
         with np.errstate(over="ignore"):
-            return self._with_samples(self.values.astype(dtype), self.starts, self.lengths)
+            return self._with_samples(some.values.astype(dtype), some.starts, some.lengths)
+
+    def cropped(self) -> Sequences:
+        """The same sequences over the rows from the first to the last one in use, a view."""
+        first, end = self.bounds()
+        return self._with_samples(self.values[first:end], self.starts - first, self.lengths)
+
+    def bounds(self) -> tuple[int, int]:
+        """The first row in use, and the end of the last ones."""
+        return self.starts.min(initial=len(self.values)), (self.starts + self.lengths).max(initial=0)
 
     def used_rows(self, weights: NDArray | None = None) -> NDArray:
         """How often, or with which summed sample weight, each row occurs in the sequences.
@@ -270,7 +280,9 @@ def as_sequences(X: Any, *, n_channels: int = 1, dtype: DTypeLike = np.float32) 
 
 def is_table(X: Any) -> bool:
     """Whether each row of X is one sequence, of which the shape does not tell the channels: an array or DataFrame."""
-    return not (isinstance(X, Sequences) or is_ragged(X) or getattr(X, "ndim", 2) > 2)
+    if isinstance(X, Sequences) or is_ragged(X):
+        return False
+    return np.ndim(X[:1]) < 3 if isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) < 3
 
 
 def is_ragged(X: Any) -> bool:
@@ -293,10 +305,8 @@ def _is_sequence(item: Any) -> bool:
 
 def _as_table(values: ArrayLike) -> NDArray:
     table = np.asanyarray(values)
-    if isinstance(table, np.ma.MaskedArray):
-        table = _to_numeric(table, np.float64 if table.dtype == np.float64 else np.float32, "values")
-    if table.dtype not in (np.float32, np.float64):
-        table = _to_numeric(table, np.float32, "values")
+    is_double = table.dtype.kind == "f" and table.dtype.itemsize == 8
+    table = _to_numeric(table, np.float64 if is_double else np.float32, "values")
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or table.shape[1] == 0:
         raise ValueError(f"values has shape {table.shape}, but must be (n_rows, n_channels) with at least 1 channel.")

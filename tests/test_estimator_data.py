@@ -393,6 +393,25 @@ def test_targets_stand_at_the_steps_of_their_samples(kind):
     assert model.score(X, beside) == pytest.approx(expected)
 
 
+def test_one_target_a_step_comes_back_in_a_column_of_its_own_if_it_was_in_one():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 5, 2)), rng.normal(size=(20, 5))
+    flat, column = (RNNRegressor(per_step=True, **TINY).fit(X, each) for each in (y, y[:, :, None]))
+    np.testing.assert_array_equal(column.predict(X), flat.predict(X)[:, :, None])
+    assert column.score(X, y[:, :, None]) == flat.score(X, y)
+    labels = (y > 0).astype(int)[:, :, None]
+    assert RNNClassifier(per_step=True, **TINY).fit(X, labels).predict(X).shape == (20, 5)
+
+
+def test_nested_lists_are_arrays_in_validation_too():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 5, 2)), rng.normal(size=20)
+    model, expected = (
+        RNNRegressor(**TINY).fit(make(X), y, X_val=make(X[:6]), y_val=y[:6]) for make in (np.ndarray.tolist, np.array)
+    )
+    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+
+
 @pytest.mark.parametrize("unused", [7.0, np.nan])
 @pytest.mark.parametrize("overlap", [0, 4])
 def test_targets_of_samples_that_are_left_out_do_not_count(unused, overlap):
@@ -407,7 +426,7 @@ def test_targets_of_samples_that_are_left_out_do_not_count(unused, overlap):
     assert model.score(X[:15], y[:15]) == model.score(X[:15], [values[start : start + 5, 0] for start in starts[:15]])
     regressor = RNNRegressor(per_step=True, **TINY).fit(X[:15], y[:15])
     expected = RNNRegressor(per_step=True, **TINY).fit(X[:15], list(y[:15]))
-    np.testing.assert_array_equal(np.array(regressor.predict(X))[..., 0], np.array(expected.predict(X)))
+    np.testing.assert_array_equal(regressor.predict(X), np.array(expected.predict(X)))
 
 
 def test_samples_padded_at_either_end_score_as_their_steps_do():

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -212,6 +213,19 @@ def test_every_estimator_goes_on_from_its_checkpoint(fit, tmp_path):
     path = str(tmp_path / "fit.checkpoint")
     die_in(4, fit, checkpoint=path)
     assert_same_fit(fit(checkpoint=path), fit())
+
+
+def test_a_checkpoint_whose_folder_is_gone_says_so(tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+
+    class Remove(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 2:
+                shutil.rmtree(folder)
+
+    with pytest.raises(ValueError, match="cannot be written: its folder is gone"):
+        fit_regressor(checkpoint=folder / "fit.checkpoint", callbacks=[Remove()])
 
 
 def test_a_checkpoint_of_the_last_epoch_needs_no_further_one(tmp_path):

@@ -117,6 +117,43 @@ def test_masked_cells_are_missing_values():
         RNNRegressor(**TINY).fit(X, np.ma.masked_array(Y, hidden[:, 0]))
 
 
+def test_a_masked_label_is_a_missing_one():
+    labels = np.ma.masked_array([0, 1] * 19 + [7, 7], np.arange(40) > 37)
+    model = RNNClassifier(**TINY).fit(X[:38], labels[:38])
+    assert model.classes_.tolist() == [0, 1]
+    for learn_or_score in (RNNClassifier(**TINY).fit, model.score):
+        with pytest.raises(ValueError, match="missing label, first in row 38"):
+            learn_or_score(X, labels)
+    with pytest.raises(ValueError, match="contains NaN"):
+        RNNRegressor(**TINY).fit(X, Y).score(X, np.ma.masked_array(Y, np.arange(40) > 37))
+
+
+@pytest.mark.parametrize("type_", [">f8", "<f8"])
+def test_float64_is_kept_in_either_order_of_bytes(type_):
+    rows = np.array([[16777217.0], [1.0]], dtype=type_)
+    assert Sequences(rows, [0], [2])[0].tolist() == rows.tolist()
+
+
+def test_what_torch_takes_by_default_does_not_matter():
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = RNNRegressor(early_stopping=True, **TINY).fit(X, Y)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert model.net_share_ < 1
+    assert {each.dtype for each in model.net_.module_.parameters()} == {torch.float32}
+
+
+def test_a_forecaster_goes_on_in_another_type():
+    df = series(np.sin(np.arange(60) / 3))
+    model = RNNForecaster("load", 2, dtype="float64", warm_start=True, **TINY).fit(df[:40])
+    model.set_params(dtype="float32").fit(df[40:50])
+    forecast = model.predict()
+    assert forecast.index[0] == TIMES[50]
+    np.testing.assert_array_equal(model.predict(df[:50]), forecast)
+    assert model.update(df[50:55]).predict().index[0] == TIMES[55]
+
+
 def test_sizes_of_numpy_are_sizes():
     sizes = {"hidden_size": np.int64(4), "n_layers": np.int32(2), "segment_size": np.int64(2), "dropout": np.float32(0)}
     plain = {name: value.item() for name, value in sizes.items()}
@@ -247,6 +284,13 @@ def test_channels_of_which_rounding_leaves_little_are_told_of_and_kept_in_float6
         model.fit(given, y)
     model.set_params(dtype="float64").fit(given, y)  # no warning
     assert model.score(given, y) > 0.9
+
+
+def test_looking_for_rounding_reads_what_fit_reads():
+    with_na = [[1.0, pd.NA, 2.0], [3.0, 4.0, 5.0]] * 10
+    model = RNNRegressor(**TINY).fit(with_na, np.arange(20.0))
+    expected = RNNRegressor(**TINY).fit(np.array([[1.0, np.nan, 2.0], [3.0, 4.0, 5.0]] * 10), np.arange(20.0))
+    np.testing.assert_array_equal(model.predict(with_na), expected.predict(with_na))
 
 
 def nullable(values):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -155,6 +156,17 @@ def test_a_quantile_without_its_partner_is_a_line():
     assert display.bands_ == [{}]
     assert [line.get_label() for line in display.ax_.lines] == ["forecast", "quantile 0.9"]
     np.testing.assert_array_equal(drawn(display.ax_.lines[1])[1], [3, 4])
+
+
+def test_a_forecast_reads_its_rows_once(forecaster):
+    """Or warnings would come twice."""
+    rows = hours()[100:].drop(hours().index[110])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ForecastDisplay.from_estimator(forecaster, rows[::2])
+    messages = [str(each.message) for each in caught]
+    assert messages
+    assert len(set(messages)) == len(messages)
 
 
 def test_a_forecast_of_another_model_is_drawn_from_its_table():

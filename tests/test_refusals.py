@@ -330,3 +330,14 @@ def test_a_clone_has_the_parameters_and_nothing_else():
     copy = clone(model)
     assert copy.get_params() == model.get_params()
     assert vars(copy) == model.get_params()
+
+
+def test_what_the_memory_does_not_hold_is_no_matter_of_types():
+    class Large:
+        ndim = 3
+
+        def __array__(self, dtype=None, copy=None):
+            raise MemoryError("Unable to allocate 3.64 TiB")
+
+    with pytest.raises(MemoryError, match="TiB"):
+        regressor().predict(Large())

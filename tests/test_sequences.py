@@ -136,6 +136,14 @@ def test_astype_changes_only_what_differs():
     assert_same(X.astype(np.float32), AS_LIST)
 
 
+def test_astype_reads_no_rows_but_those_between_the_first_and_the_last_one_in_use():
+    X = Sequences(np.arange(1e6)[:, None], [500_000, 500_003], [2, 4])
+    converted = X.astype(np.float32)
+    assert len(converted.values) == 7
+    assert_same(converted, [X[0], X[1]])
+    assert len(X[:0].astype(np.float32)) == 0
+
+
 def test_astype_makes_numbers_too_large_infinite_in_silence():
     assert_same(Sequences(np.array([1.0, 1e300]), [0], [2]).astype(np.float32), [[[1.0], [np.inf]]])
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._forecast_tables import STEP, coming_table
-from sklearn_rnn._rows import as_names, as_pandas
+from sklearn_rnn._rows import Rows, as_names, as_pandas
 from sklearn_rnn.plots._axes import (
     check_axes,
     check_columns,
@@ -275,11 +275,12 @@ class ForecastDisplay:
         """
         model = final_forecaster(estimator, cls.__name__)
         actual = None if actual is None else model._as_frame(actual, reset=False)
-        coming, forecasts = model._forecast_coming(X, future)
+        rows = model._rows_up_to(X)
+        coming, forecasts = model._forecast_coming(rows, future)
         return cls.from_predictions(
             coming_table(coming, forecasts, model._roles, model._frequency, model.quantiles),
             list(model._roles.target),
-            history=_history_table(model, X),
+            history=_history_table(model, rows),
             actual=actual,
             time=model._roles.time,
             group=list(model._roles.group),
@@ -345,9 +346,8 @@ class ForecastDisplay:
         return [*as_names(self.group), *([] if self.time is None else [self.time]), *as_names(self.target)]
 
 
-def _history_table(model: Any, X: Any) -> pd.DataFrame:
+def _history_table(model: Any, rows: Rows) -> pd.DataFrame:
     """The rows that the forecast follows, as a table like that of the forecast."""
-    rows = model._rows_up_to(X)
     targets = rows.values[:, None, : model._roles.n_targets]  # (n_rows, 1, n_targets): a horizon of one row
     return coming_table(rows, targets, model._roles, model._frequency, None)
 
