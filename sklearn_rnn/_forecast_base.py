@@ -41,6 +41,7 @@ from sklearn_rnn._panel import (
     check_kind,
     check_same_roles,
     check_spacing,
+    cut_at_one_time,
     sort_rows,
     warn_of_rows_alone,
     warn_of_weekends,
@@ -118,13 +119,13 @@ class BaseForecaster(HistoryForecaster):
         else:
             self._roles = self._find_roles(frame)
             check_column_names(self._roles, self.quantiles)
-        rows, times, original = self._read(frame, self.dtype, self._frequency.zone if resume else None)
-        rows = sort_rows(rows, None if times is None else times.kind)
+        given, times, original = self._read(frame, self.dtype, self._frequency.zone if resume else None)
+        rows = sort_rows(given, None if times is None else times.kind)
         rows = with_static_values(rows, self._roles)
         self._check_length(rows)
         others = {self._roles.time, *self._roles.group, *self._roles.categories}
         numeric = [position for position, name in enumerate(frame.columns) if name not in others]
-        warn_of_rounding(frame, numeric, self.dtype, AGAINST_ROUNDING)
+        warn_of_rounding(frame, numeric, self.dtype, AGAINST_ROUNDING, groups=given.groups, labels=given.labels)
         if resume:
             check_kind(times, self._frequency, "the data")
             check_spacing(rows, self._frequency)
@@ -136,13 +137,23 @@ class BaseForecaster(HistoryForecaster):
         longest = int(rows.sizes().max())
         self.segment_size_ = self._frequency.segment_size if self.segment_size == "auto" else int(self.segment_size)
         self.segment_size_ = min(self.segment_size_, longest - self.horizon)
-        most = max((longest - self.horizon) // 3, 1)
-        n_segments = max(min(SEGMENTS, most // self.segment_size_), 1)
-        self.n_steps_ = n_segments * self.segment_size_ if self.n_steps == "auto" else min(int(self.n_steps), 2**31)
+        self.n_steps_ = min(int(self.n_steps), 2**31) if self.n_steps != "auto" else self._usual_steps(longest)
         self.normalize_ = None if self.normalize is None else str(self.normalize)
         if self.normalize == "auto":
             self.normalize_ = "scaled" if len(rows.labels) > 1 else "last"
         return rows
+
+    def _usual_steps(self, longest: int) -> int:
+        """Of a window: 14 segments, where the longest series has room.
+
+        They may take up a third of it. Months are long, and series change: of these they may take up a sixth, but two
+        years if there is room.
+        """
+        room, segment = max(longest - self.horizon, 1), self.segment_size_
+        n_segments = room // (3 * segment)
+        if self._frequency.is_monthly:
+            n_segments = max(room // (6 * segment), min(2 * self.season_, 2 * room // 3) // segment)
+        return max(min(n_segments, SEGMENTS), 1) * segment
 
     def _season_changes(self, rows: Rows, first_rows: NDArray, last_rows: NDArray) -> NDArray[np.float64]:
         """Mean absolute change over a season up to each group's last row, (n_groups, n_targets), NaN if unknown."""
@@ -231,7 +242,8 @@ class BaseForecaster(HistoryForecaster):
     def _cuts(self, rows: Rows) -> NDArray[np.int64]:
         """The first held-out row of each group, its end where it is too short to hold any out.
 
-        Rows behind the last target do not count: they tell nothing.
+        Series with dates are cut at one time, for what moves them together would be known from the others; numbers may
+        be ages, which tell nothing of that. Rows behind the last target do not count: they tell nothing.
         """
         starts, ends = rows.bounds()
         stops = ends
@@ -240,7 +252,10 @@ class BaseForecaster(HistoryForecaster):
             last = np.maximum.reduceat(np.where(unknown, -1, np.arange(len(unknown))), starts)
             stops = np.maximum(last + 1, starts)
         n_held_out = np.maximum(np.rint(self.validation_fraction * (stops - starts)).astype(np.int64), self.horizon)
-        return np.where(stops - starts - n_held_out > self.horizon, stops - n_held_out, ends)
+        cuts = stops - n_held_out
+        if len(rows.labels) > 1 and self._frequency.has_dates:
+            cuts = cut_at_one_time(rows, stops, cuts, self.validation_fraction, self.horizon)
+        return np.where((cuts - starts > self.horizon) & (cuts < stops), cuts, ends)
 
     def _windows_of(self, rows: Rows, runs: tuple, stop: NDArray | None, first_target: Any) -> Sequences:
         """Windows whose next `horizon` rows lie in the same run, from `first_target` on and before `stop`."""

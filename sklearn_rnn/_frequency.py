@@ -83,6 +83,14 @@ class Frequency:
         return (self.unit, self.count) in ((DAYS, 1), (EVEN, DAY))
 
     @property
+    def has_dates(self) -> bool:
+        return self.kind in (TIMESTAMPS, ZONED)
+
+    @property
+    def is_monthly(self) -> bool:
+        return self.unit in (MONTHS, MONTH_ENDS) and self.count == 1
+
+    @property
     def segment_size(self) -> int:
         """The season, or its largest divisor that makes a segment of moderate length."""
         season = self.season
@@ -164,7 +172,7 @@ class Frequency:
 
     def as_index(self, numbers: NDArray) -> pd.Index:
         """Times of this frequency as the user had them."""
-        if self.kind in (TIMESTAMPS, ZONED):
+        if self.has_dates:
             dates = self._as_dates(numbers)
             index = dates.to_period(self.period) if self.period else dates.astype(self.dtype)
         elif self.kind == DURATIONS:

@@ -233,6 +233,35 @@ def bounds_of_runs(rows: Rows, max_gap: float | None) -> tuple[NDArray[np.int64]
     return starts, np.append(starts[1:], len(rows.groups))
 
 
+def cut_at_one_time(rows: Rows, stops: NDArray, own: NDArray, share: float, horizon: int) -> NDArray[np.int64]:
+    """The first row of each group from the time on at which so large a share of all rows begins, the stop if none is.
+
+    Parameters
+    ----------
+    rows : Rows
+        Sorted.
+    stops, own : ndarray of int of shape (n_groups,)
+        Ends of the rows that count, and where each group would be cut by itself: as it is where few of them have both
+        rows before that time and rows after it.
+    share : float
+    horizon : int
+        How many rows there are to be behind the cut, of one of the groups at least.
+    """
+    assert rows.times is not None
+    starts = rows.bounds()[0]
+    is_long = stops - starts > horizon
+    if not is_long.any():
+        return own
+    counts = np.arange(len(rows.groups)) < stops[rows.groups]
+    times, n_rows = np.unique(rows.times[counts], return_counts=True)
+    n_from_there = n_rows[::-1].cumsum()[::-1]
+    cut = times[np.abs(n_from_there - share * n_from_there[0]).argmin()]
+    cut = min(cut, rows.times[stops[is_long] - horizon].max())
+    cuts = starts + np.bincount(rows.groups[counts & (rows.times < cut)], minlength=len(starts))
+    n_held_out = (stops - cuts)[cuts - starts > horizon].sum()
+    return cuts if 2 * n_held_out > share * n_from_there[0] else own
+
+
 def calendar_features(times: Times | None, calendar: Sequence[str]) -> NDArray[np.float32]:
     """Sine and cosine of each feature, (n_rows, 2 * n_features), so that its end is close to its beginning."""
     if times is None or times.dates is None:

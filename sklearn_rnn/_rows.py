@@ -340,13 +340,26 @@ def among_all(groups: NDArray) -> str:
 
 
 def warn_of_rounding(
-    X: pd.DataFrame | NDArray, columns: Sequence[int], dtype: str, advice: str, names: Sequence[str] | None = None
+    X: pd.DataFrame | NDArray,
+    columns: Sequence[int],
+    dtype: str,
+    advice: str,
+    *,
+    names: Sequence[str] | None = None,
+    groups: NDArray | None = None,
+    labels: Sequence[tuple] = ((),),
 ) -> None:
-    """Tell of columns that vary little around a large number, so that rows of this type keep little of it.
+    """Tell of columns that vary little around a large number, in a series, so that this type keeps little of it.
 
-    Those of an array are called by their `names`, or else by their positions.
+    Parameters
+    ----------
+    names : sequence of str, default=None
+        What the columns of an array are called; None takes their positions.
+    groups : ndarray of int of shape (n_rows,), default=None
+        The series that each row is of, by its position in `labels`. None takes all for one.
     """
     rows = slice(None, None, len(X) // CHECKED_AT_ONCE + 1)
+    groups = np.zeros(len(X), dtype=np.int64) if groups is None else groups
     for position in columns:
         # No DataFrame of a whole array: pandas would copy it.
         if isinstance(X, pd.DataFrame):
@@ -354,21 +367,24 @@ def warn_of_rounding(
         else:
             column = pd.Series(X[rows, position], name=position if names is None else names[position])
         if str(column.dtype) != dtype and dtype != "float64":
-            _warn_of_rounding_in(column, dtype, advice)
+            _warn_of_rounding_in(column, dtype, advice, groups[rows], labels)
 
 
-def _warn_of_rounding_in(column: pd.Series, dtype: str, advice: str) -> None:
+def _warn_of_rounding_in(column: pd.Series, dtype: str, advice: str, groups: NDArray, labels: Sequence[tuple]) -> None:
     numbers = column.to_numpy(np.float64, na_value=np.nan)
-    if np.isnan(numbers).all():
-        return
+    numbers, groups = numbers[~np.isnan(numbers)], groups[~np.isnan(numbers)]
+    lost = np.zeros(len(labels))
     with np.errstate(all="ignore"):
-        lost = np.nanmax(np.abs(numbers.astype(dtype) - numbers))
-        mean, deviation = np.nanmean(numbers), np.nanstd(numbers)
-    varies = deviation > 1e-12 * abs(mean)  # by more than the rounding of float64
-    if varies and np.isfinite(lost) and lost > LARGEST_ROUNDING * deviation:
+        np.maximum.at(lost, groups, np.abs(numbers.astype(dtype) - numbers))
+        counts = np.bincount(groups, minlength=len(labels))
+        means = np.bincount(groups, numbers, len(labels)) / counts
+        deviations = np.sqrt(np.bincount(groups, np.square(numbers - means[groups]), len(labels)) / counts)
+        varies = deviations > 1e-12 * np.abs(means)  # by more than the rounding of float64
+        loses = np.isfinite(lost) & (lost > LARGEST_ROUNDING * deviations)
+    for group in np.flatnonzero(varies & loses)[:1]:
         warn(
-            f"Column {column.name!r} varies by {deviation:.3g} around {mean:.3g}, of which {dtype} "
-            f"loses up to {lost:.2g} by rounding. {advice}",
+            f"Column {column.name!r}{of_group(labels[group])} varies by {deviations[group]:.3g} around "
+            f"{means[group]:.3g}, of which {dtype} loses up to {lost[group]:.2g} by rounding. {advice}",
         )
 
 

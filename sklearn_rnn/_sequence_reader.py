@@ -67,7 +67,7 @@ class SequenceReader(NetEstimator):
                 X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", allow_nd=True)
             X = as_sequences(X, n_channels=sequences.n_channels, dtype=np.float64)
         names = sequences.channel_names or [f"channel {i}" for i in range(sequences.n_channels)]
-        warn_of_rounding(X.values, range(len(names)), self.dtype, AGAINST_ROUNDING, names)
+        warn_of_rounding(X.values, range(len(names)), self.dtype, AGAINST_ROUNDING, names=names)
 
     def _has_sequences_of_numbers(self) -> bool:
         """Whether fit had sequences (n_steps, 1), rather than rows of a table, each a sequence of its columns."""

@@ -8,6 +8,7 @@ import pytest
 from sklearn.base import clone
 
 from sklearn_rnn import RNNForecaster, Sequences
+from sklearn_rnn._forecast_base import BaseForecaster
 from sklearn_rnn._forecast_data import scale_after_zeros
 from sklearn_rnn._statistics import deviations_of_groups, scales_of_groups
 
@@ -172,6 +173,65 @@ def test_a_panel_without_times_counts_its_rows():
     assert forecast["store"].tolist() == expected["store"].tolist()
     model = RNNForecaster("sales", 5, group="store", **TINY).fit(df[::-1][:300])
     assert model.predict(df[df["store"] == "store 1"]).index.tolist() == [1, 2, 3, 4, 5]
+
+
+def held_out_rows(df, monkeypatch, **options):
+    """The first held-out row of each group, as a day since the first of all, None where none is."""
+    given = {}
+    original = BaseForecaster._split
+
+    def split(self, rows, runs, cuts):
+        ends = rows.bounds()[1]
+        times = (rows.times - rows.times.min()) / pd.Timedelta("1D").value if self._frequency.has_dates else rows.times
+        given.update(
+            {
+                label[0]: times[cut] if cut < end else None
+                for label, cut, end in zip(rows.labels, cuts, ends, strict=True)
+            }
+        )
+        return original(self, rows, runs, cuts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseForecaster, "_split", split)
+        RNNForecaster("y", 5, time="t", group="g", early_stopping=True, **TINY, **options).fit(df)
+    return given
+
+
+def between(first_and_last, make_times=lambda days: pd.Timestamp("2024-01-01") + pd.to_timedelta(days, "D")):
+    parts = [
+        pd.DataFrame({"t": make_times(np.arange(first, last)), "g": name, "y": np.sin(np.arange(first, last))})
+        for name, (first, last) in first_and_last.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_a_panel_is_cut_at_one_time(monkeypatch):
+    """What moves all series at the times held out is not to be known from those of them that have ended."""
+    series = {"long": (0, 200), "late": (120, 200), "ended": (0, 150), "ends": (50, 190), "new": (183, 200)}
+    n_rows = sum(last - first for first, last in series.values())
+    held_out = held_out_rows(between(series), monkeypatch)
+    (cut,) = set(held_out.values()) - {None}
+    assert [name for name, first in held_out.items() if first is None] == ["ended", "new"]  # too few rows before it
+    rest = sum(max(last - max(first, cut), 0) for first, last in series.values())
+    assert abs(rest - n_rows / 10) <= 2  # a day has four rows
+    as_numbers = between(series, make_times=np.asarray)
+    assert held_out_rows(as_numbers, monkeypatch) == {"long": 180, "late": 192, "ended": 135, "ends": 176, "new": 195}
+
+
+def test_series_after_each_other_are_cut_each_at_its_own_time(monkeypatch):
+    series = {i: (60 * i, 60 * i + 60) for i in range(20)}
+    held_out = held_out_rows(between(series), monkeypatch)
+    assert held_out == {i: 60 * i + 54 for i in range(20)}
+
+
+@pytest.mark.parametrize(
+    ("frequency", "n_rows", "n_steps"), [("MS", 40, 24), ("ME", 300, 48), ("D", 300, 98), ("QE", 90, 28)]
+)
+def test_windows_of_months_are_shorter(frequency, n_rows, n_steps):
+    df = between(
+        {"a": (0, n_rows), "b": (0, n_rows)}, lambda days: pd.date_range("2000-01-01", periods=n_rows, freq=frequency)
+    )
+    assert RNNForecaster("y", 4, time="t", group="g", **TINY).fit(df).n_steps_ == n_steps
 
 
 def test_groups_too_short_to_train_on_are_skipped_and_counted():
