@@ -135,10 +135,10 @@ class RecurrentEstimator(SequenceReader):
         seed = self._draw_seed(one_pass)
         stop_early = not one_pass and self._stops_early(summed(len(train[0])), held_out is not None)
         if held_out is None and stop_early:
-            train_rows, valid_rows = self._split_validation(train[1], np.random.RandomState(seed))
+            train_rows, valid_rows = self._split_validation(*train[:2], np.random.RandomState(seed))
             train, held_out = chosen_samples(train_rows, *train), chosen_samples(valid_rows, *train)
         is_new = not (one_pass or resume)
-        parts = self._parts_for_epochs(len(train[0]), seed) if held_out is None and is_new else []
+        parts = self._parts_for_epochs(train[0], seed) if held_out is None and is_new else []
         is_watched = stop_early or bool(parts)
         settings = self._settings(len(train[0]), stop_early, device, one_pass, is_watched=is_watched)
         with ExitStack() as randomness:
@@ -324,14 +324,16 @@ class RecurrentEstimator(SequenceReader):
         """The loss."""
 
     @abstractmethod
-    def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
+    def _split_validation(
+        self, sequences: Sequences, targets: Any, random: np.random.RandomState
+    ) -> tuple[NDArray, NDArray]:
         """Rows to train on and rows held out."""
 
     def _is_blended(self) -> bool:
         """Whether a ridge regression is mixed in where samples are left out."""
         return False
 
-    def _parts_for_epochs(self, n_samples: int, seed: int) -> list[torch.Tensor]:
+    def _parts_for_epochs(self, sequences: Sequences, seed: int) -> list[torch.Tensor]:
         """The parts of the samples that are to tell how many epochs are best; none where they are not asked."""
         return []
 

@@ -146,10 +146,10 @@ def used_codes(sequences: Sequences, channel: int) -> list[float]:
     return codes[~np.isnan(codes)].astype(np.float64).tolist()
 
 
-def tail_split(n_samples: int, n_held_out: int) -> tuple[NDArray, NDArray]:
-    """The last samples are held out."""
-    rows = np.arange(n_samples)
-    return rows[: n_samples - n_held_out], rows[n_samples - n_held_out :]
+def tail_split(order: NDArray, n_held_out: int) -> tuple[NDArray, NDArray]:
+    """The last samples in an order are held out, both parts as they stand."""
+    n_learned = len(order) - n_held_out
+    return np.sort(order[:n_learned]), np.sort(order[n_learned:])
 
 
 def random_split(n_samples: int, n_held_out: int, random: np.random.RandomState) -> tuple[NDArray, NDArray]:

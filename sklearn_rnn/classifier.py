@@ -389,10 +389,12 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
             )
         return factors / mean
 
-    def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
+    def _split_validation(
+        self, sequences: Sequences, targets: Any, random: np.random.RandomState
+    ) -> tuple[NDArray, NDArray]:
         n_held_out = self._n_held_out(len(targets))
         if self.validation_split == "tail":
-            return tail_split(len(targets), n_held_out)
+            return tail_split(sequences.order_in_time(), n_held_out)
         if self.validation_split == "random" or self.per_step or self._is_multilabel:
             return random_split(len(targets), n_held_out, random)
         return stratified_split(targets[:, 0], n_held_out, random)

@@ -210,7 +210,7 @@ def exchanged(sequences: Sequences, order: NDArray[np.int64], channels: slice, l
     for lag in lags:
         rows = last[order[sequences.lengths[order] > lag]] - lag
         values[rows, channels] = sequences.values[np.roll(rows, -1), channels]
-    return sequences._with_samples(values, sequences.starts, sequences.lengths)
+    return sequences.over(values)
 
 
 def _checked_scorer(last: Any, scoring: Any, sequences: Sequences, sample_weight: ArrayLike | None) -> Callable:

@@ -296,12 +296,13 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     def _learns_few_by_heart(self) -> bool:
         return not self.per_step
 
-    def _parts_for_epochs(self, n_samples: int, seed: int) -> list[torch.Tensor]:
+    def _parts_for_epochs(self, sequences: Sequences, seed: int) -> list[torch.Tensor]:
+        n_samples = len(sequences)
         is_free = self.max_epochs == "auto" and self._learns_few_by_heart()
         if not is_free or not N_PARTS <= n_samples < EARLY_STOPPING_SAMPLES or n_processes() > 1:
             return []
         in_order = self.validation_split == "tail"
-        rows = np.arange(n_samples) if in_order else np.random.RandomState(seed).permutation(n_samples)
+        rows = sequences.order_in_time() if in_order else np.random.RandomState(seed).permutation(n_samples)
         return list(torch.from_numpy(rows).tensor_split(N_PARTS))
 
     def _is_blended(self) -> bool:
@@ -413,10 +414,12 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
             self.loss, quantiles=self._levels or (), skip_missing=self.per_step and self.anchor is not None
         )
 
-    def _split_validation(self, targets: Any, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
+    def _split_validation(
+        self, sequences: Sequences, targets: Any, random: np.random.RandomState
+    ) -> tuple[NDArray, NDArray]:
         n_held_out = self._n_held_out(len(targets))
         if self.validation_split == "tail":
-            return tail_split(len(targets), n_held_out)
+            return tail_split(sequences.order_in_time(), n_held_out)
         return random_split(len(targets), n_held_out, random)
 
     def __sklearn_tags__(self) -> Tags:

@@ -64,6 +64,8 @@ class Sequences:
     Sequences(n_samples=2, n_steps=1 to 3, n_channels=1)
     """
 
+    _times: NDArray | None = None
+
     def __init__(
         self,
         values: ArrayLike,
@@ -133,7 +135,7 @@ class Sequences:
             start = self.starts[key]
             return self.values[start : start + self.lengths[key]]
         rows = key if isinstance(key, slice) else _as_row_selector(key)
-        return self._with_samples(self.values, self.starts[rows], self.lengths[rows])
+        return self._with_samples(None, self.starts[rows], self.lengths[rows])
 
     def __iter__(self) -> Iterator[NDArray]:
         return (self[i] for i in range(len(self)))
@@ -156,12 +158,12 @@ class Sequences:
             return self
         some = self.cropped()
         with np.errstate(over="ignore"):
-            return self._with_samples(some.values.astype(dtype), some.starts, some.lengths)
+            return some.over(some.values.astype(dtype))
 
     def cropped(self) -> Sequences:
         """The same sequences over the rows from the first to the last one in use, a view."""
         first, end = self.bounds()
-        return self._with_samples(self.values[first:end], self.starts - first, self.lengths)
+        return self._with_samples(slice(first, end), self.starts - first, self.lengths)
 
     def bounds(self) -> tuple[int, int]:
         """The first row in use, and the end of the last ones."""
@@ -195,13 +197,29 @@ class Sequences:
         if used.all():
             return self
         new_position = np.cumsum(used) - 1
-        return self._with_samples(self.values[used], new_position[self.starts], self.lengths)
+        return self._with_samples(used, new_position[self.starts], self.lengths)
 
     def with_own_rows(self) -> Sequences:
         """The same sequences that share no rows, one after the other."""
-        return self._with_samples(
-            self.values[self.rows_by_step()], np.cumsum(self.lengths) - self.lengths, self.lengths
-        )
+        return self._with_samples(self.rows_by_step(), np.cumsum(self.lengths) - self.lengths, self.lengths)
+
+    def over(self, values: NDArray) -> Sequences:
+        """The same sequences over other numbers in the place of these, (n_rows, n_channels)."""
+        made = self._with_samples(None, self.starts, self.lengths)
+        made.values = values
+        return made
+
+    def with_times(self, times: NDArray) -> Sequences:
+        """The same sequences, of whose rows it is known when each was, (n_rows,)."""
+        made = self._with_samples(None, self.starts, self.lengths)
+        made._times = times
+        return made
+
+    def order_in_time(self) -> NDArray[np.int64]:
+        """Positions of the sequences by the times of their last rows; as they stand where these are not known."""
+        if self._times is None:
+            return np.arange(len(self))
+        return self._times[self.starts + self.lengths - 1].argsort(kind="stable")
 
     def rows_by_step(self) -> NDArray[np.int64]:
         """The row of each step of all sequences, one after the other."""
@@ -218,10 +236,13 @@ class Sequences:
         steps = f"{longest}" if shortest == longest else f"{shortest} to {longest}"
         return f"Sequences(n_samples={n_samples}, n_steps={steps}, n_channels={n_channels})"
 
-    def _with_samples(self, values: NDArray, starts: NDArray, lengths: NDArray) -> Sequences:
-        """Sequences known to be valid, made without checking all of them again."""
+    def _with_samples(self, rows: slice | NDArray | None, starts: NDArray, lengths: NDArray) -> Sequences:
+        """Sequences over some of the rows, or the same, known to be valid: not all of them are checked again."""
         made = object.__new__(Sequences)
-        vars(made).update(vars(self), values=values, starts=starts, lengths=lengths)
+        vars(made).update(vars(self), starts=starts, lengths=lengths)
+        if rows is not None:
+            made.values = self.values[rows]
+            made._times = None if self._times is None else self._times[rows]
         return made
 
 

@@ -390,7 +390,12 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             channel_names=self._channel_names,
             categorical=[j for j, channel in enumerate(self._channels) if channel in self._categories],
         )
-        return lag_features(windows, self.n_steps) if self.flatten else windows
+        if self.flatten:
+            return lag_features(windows, self.n_steps)
+        if new.times is None or (np.diff(new.times) >= 0).all():
+            return windows
+        assert rows.times is not None
+        return windows.with_times(rows.times if order is None else rows.times[order])
 
     def _with_comparable_times(self, rows: Rows, times: Times | None) -> Rows:
         """The rows, whose times only count if those of `fit` had times of the same kind."""

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_rnn import Sequences, SlidingWindow
+from sklearn_rnn import RNNRegressor, Sequences, SlidingWindow
 from sklearn_rnn.windows import lag_features, window_bounds
 
 NEIGHBOURS = "a row's window is made of the rows around it"
@@ -642,3 +642,23 @@ def test_numbers_given_as_objects_are_numbers(missing):
     objects = numbers.astype({"a": object}).where(numbers.notna(), missing)
     expected, given = (SlidingWindow(3).fit_transform(table) for table in (numbers, objects))
     np.testing.assert_array_equal(given.values, expected.values)
+
+
+def test_what_is_held_out_of_a_panel_are_the_last_times_however_it_is_sorted():
+    """By rows these would be the last shops, which the same things move as the others."""
+    parts = [pd.DataFrame({"t": np.arange(60), "shop": shop, "y": 0.0}) for shop in range(4)]
+    df = pd.concat(parts, ignore_index=True)
+    targets = np.where(df["t"] >= 54, 1000.0, df["t"] % 2)
+    windows = SlidingWindow(5, time="t", group="shop").fit_transform(df)
+    model = RNNRegressor(early_stopping=True, hidden_size=4, max_epochs=1, random_state=0)
+    assert model.fit(windows, targets).net_.module_.output_mean < 1  # of the rows learned from
+
+    some = pickle.loads(pickle.dumps(windows[100:].astype(np.float64)))
+    times = df["t"].to_numpy()[100:]
+    assert_array_equal(times[some.order_in_time()], np.sort(times))
+    thirds = [times[part.numpy()] for part in RNNRegressor(max_epochs="auto")._parts_for_epochs(some, 0)]
+    assert [len(third) for third in thirds] == [47, 47, 46]
+    assert_array_equal(np.concatenate(thirds), np.sort(times))
+    by_time = df.sort_values("t", kind="stable")
+    in_order = SlidingWindow(5, time="t", group="shop").fit_transform(by_time)
+    assert_array_equal(in_order.order_in_time(), np.arange(240))
