@@ -186,8 +186,8 @@ class OriginForecaster(BaseForecaster):
                 model.fit(tables[0])
             except ValueError as error:
                 raise ValueError(
-                    f"Training on the {train.sum()} rows up to an origin fails: {error} Or have fewer origins: lower "
-                    "n_origins or stride."
+                    f"Training on the {train.sum()} rows up to an origin fails: {error} Or begin "
+                    "with a later origin: lower n_origins or stride."
                 ) from error
             try:
                 part = model.backtest(tables[1], n_origins=1)

@@ -15,6 +15,7 @@ from sklearn_rnn._rows import Rows
 from sklearn_rnn._validation import MEDIAN
 
 STEP = "step"  # the index of a table without times
+BACKTEST_COLUMNS = ("target", "origin", STEP, "time", "actual", "forecast", "scale")  # besides groups and quantiles
 
 
 def column_names(roles: Roles, quantiles: Sequence[float] | None) -> list[Hashable]:
@@ -123,7 +124,7 @@ def backtest_table(
 
 def check_names_of_groups(roles: Roles, quantiles: Sequence[float] | None) -> None:
     """ValueError if a column of the group has a name that :func:`backtest_table` gives to another column."""
-    taken = [*("target", "origin", "step", "time", "actual", "forecast", "scale"), *_quantile_names(quantiles)]
+    taken = [*BACKTEST_COLUMNS, *_quantile_names(quantiles)]
     for name in roles.group:
         if name in taken:
             raise ValueError(
@@ -160,7 +161,7 @@ def summarise(
         index=backtest.index,
     )
     if quantiles is not None and len(quantiles) > 1:
-        lowest, highest = f"q{min(quantiles):g}", f"q{max(quantiles):g}"
+        lowest, highest = _quantile_names([min(quantiles), max(quantiles)])
         if not {lowest, highest} <= set(backtest.columns):
             raise ValueError(
                 f"backtest has no columns {lowest} and {highest}, the model's outermost quantiles. Pass a backtest of "

@@ -119,7 +119,7 @@ class Frequency:
         """The next times after each of some times, as numbers, (n_times, n_steps)."""
         if self.unit in (ROWS, NUMBERS, EVEN):
             return last[:, None] + self.count * np.arange(1, n_steps + 1)
-        dates = self._as_dates(last)
+        dates = self.dates(last)
         if self.unit in (OFFSETS, WORKDAYS):
             return self._after_by_offset(dates, n_steps)
         wall = dates.tz_localize(None).as_unit("ns")
@@ -136,7 +136,7 @@ class Frequency:
 
     def days_of_week(self, times: NDArray) -> NDArray:
         """From 0 for Monday, of times as numbers."""
-        return np.asarray(self._as_dates(times).day_of_week)
+        return np.asarray(self.dates(times).day_of_week)
 
     def keys(self, times: NDArray) -> NDArray:
         """Numbers that are the same for the same times: fractions count in whole steps, for they are rounded."""
@@ -150,7 +150,7 @@ class Frequency:
         offset = self.count if self.unit == OFFSETS else pd.offsets.BusinessDay(int(self.count))
         unique, position = np.unique(last.asi8, return_inverse=True)
         following = []
-        for time in self._as_dates(unique):
+        for time in self.dates(unique):
             times = pd.date_range(time, periods=n_steps + 1, freq=offset)
             following.append(times[times > time][:n_steps].as_unit("ns").asi8)
         return np.stack(following)[position]
@@ -166,14 +166,15 @@ class Frequency:
         time_of_day = (last - last.normalize()).to_numpy()[:, None]
         return later + (np.minimum(day[:, None], n_days) - 1) + time_of_day
 
-    def _as_dates(self, numbers: NDArray) -> pd.DatetimeIndex:
+    def dates(self, numbers: NDArray) -> pd.DatetimeIndex:
+        """Times as numbers, in the zone of the series."""
         dates = pd.DatetimeIndex(numbers, tz="UTC" if self.zone else None)
         return dates.tz_convert(self.zone) if self.zone else dates
 
     def as_index(self, numbers: NDArray) -> pd.Index:
         """Times of this frequency as the user had them."""
         if self.has_dates:
-            dates = self._as_dates(numbers)
+            dates = self.dates(numbers)
             index = dates.to_period(self.period) if self.period else dates.astype(self.dtype)
         elif self.kind == DURATIONS:
             index = pd.TimedeltaIndex(numbers).astype(self.dtype)

@@ -186,7 +186,9 @@ def read_history(
         with reading(f"Column {name!r}", "Drop it, or make numbers or texts of it."):
             values[:, roles.position(name)] = _read_column(frame[name], roles.categories.get(name))
     if roles.calendar:
-        values[:, len(names) : roles.known_columns.stop] = calendar_features(times, roles.calendar)
+        values[:, len(names) : roles.known_columns.stop] = calendar_features(
+            None if times is None else times.dates, roles.calendar
+        )
     labels_of_columns = [*map(str, names), *(["calendar"] * 2 * len(roles.calendar)), *map(str, roles.static)]
     check_no_infinity(values, labels_of_columns)
     return Rows(values, groups, labels, None if times is None else times.numbers), times, original
@@ -262,17 +264,17 @@ def cut_at_one_time(rows: Rows, stops: NDArray, own: NDArray, share: float, hori
     return cuts if 2 * n_held_out > share * n_from_there[0] else own
 
 
-def calendar_features(times: Times | None, calendar: Sequence[str]) -> NDArray[np.float32]:
+def calendar_features(dates: pd.DatetimeIndex | None, calendar: Sequence[str]) -> NDArray[np.float32]:
     """Sine and cosine of each feature, (n_rows, 2 * n_features), so that its end is close to its beginning."""
-    if times is None or times.dates is None:
+    if dates is None:
         raise ValueError(
             f"calendar is {list(calendar)}, but the data have no timestamps. Name the column of timestamps with time=, "
             "or leave calendar empty."
         )
-    features = np.empty((len(times.numbers), 2 * len(calendar)), dtype=np.float32)
+    features = np.empty((len(dates), 2 * len(calendar)), dtype=np.float32)
     for i, name in enumerate(calendar):
         count, cycle = CALENDAR[name]
-        angle = 2 * np.pi * np.asarray(count(times.dates)) / cycle
+        angle = 2 * np.pi * np.asarray(count(dates)) / cycle
         features[:, 2 * i], features[:, 2 * i + 1] = np.sin(angle), np.cos(angle)
     return features
 
@@ -334,10 +336,8 @@ def _put_calendar(values: NDArray, times: NDArray | None, roles: Roles, frequenc
     if not roles.calendar:
         return
     assert times is not None
-    dates = pd.DatetimeIndex(frequency.as_index(times)) if frequency.period is None else None
-    stamps = Times(times, "", dates if dates is not None else pd.DatetimeIndex(times))
     calendar = slice(roles.known_columns.stop - 2 * len(roles.calendar), roles.known_columns.stop)
-    values[:, calendar] = calendar_features(stamps, roles.calendar)
+    values[:, calendar] = calendar_features(frequency.dates(times), roles.calendar)
 
 
 def _known_values(

@@ -115,12 +115,14 @@ class RNNForecaster(OriginForecaster):
         Windows an update. "auto" takes a sixteenth of them as a power of two, from 16 to 128.
     max_epochs : int or "auto", default="auto"
         The longest training in passes over the windows. "auto" takes as many as make 640 updates, from 4 to 100,
-        or to 30 with fewer than 1,000 windows. A pass over more than 65,536 windows takes as many at random.
+        or to 30 where none are held out of fewer than 1,000. A pass over more than 65,536 windows takes as many at
+        random.
     early_stopping : bool or "auto", default="auto"
-        Whether to hold out the last rows of each series, stop when their loss no longer improves, and return to the
-        best epoch. "auto" does so from 1,000 windows on.
+        Whether to hold out the last rows, stop when their loss no longer improves, and return to the best epoch. "auto"
+        does so from 1,000 windows on. They are those from one time on in a panel with dates, if most of its series run
+        across it, in others the last rows of each series.
     validation_fraction : float in (0, 1), default=0.1
-        Share of the rows of each series that is held out, at least `horizon` rows; `conformal` holds them out, too.
+        Share of the rows that is held out, at least `horizon` rows of a series; `conformal` holds them out, too.
     {machine}
 
     Attributes

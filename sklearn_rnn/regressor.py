@@ -82,7 +82,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         The regression sees no value farther than ten deviations from the mean.
     {training}
     validation_split : {"tail", "random"}, default="tail"
-        Which samples are held out: the last ones, as befits a time series, or any.
+        Which samples are held out: the last ones, as befits a time series, or any. Of what SlidingWindow makes of a
+        table with times, the last ones are those of the last times, however its rows are sorted.
     {machine}
 
     Attributes

@@ -241,7 +241,8 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the columns or the kind of times differ from those of `fit`, or as in `fit`.
+            If the columns differ from those of `fit`, or the times, where there are any, are of another kind; or as in
+            `fit`.
         """
         check_is_fitted(self)
         return self._make_windows(X, self.context)

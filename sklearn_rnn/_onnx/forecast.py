@@ -10,7 +10,17 @@ from torch import nn
 from sklearn_rnn._onnx.graph import GraphBuilder
 from sklearn_rnn._onnx.inputs import encode, fold_segments, newest_steps
 from sklearn_rnn._onnx.network import last_observed, spread_quantiles
-from sklearn_rnn._onnx.parts import as_array, count, linear, nan_to_zero, repeat, slice_axis, valid_steps, within
+from sklearn_rnn._onnx.parts import (
+    as_array,
+    count,
+    last_step,
+    linear,
+    nan_to_zero,
+    repeat,
+    slice_axis,
+    valid_steps,
+    within,
+)
 from sklearn_rnn._onnx.recurrent import advance, run_layers
 from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.nets.forecast import FARTHEST, SMALLEST_DEVIATION, SMALLEST_DISTANCE, SPAN_EXPONENT
@@ -154,7 +164,7 @@ def go_straight(op: GraphBuilder, net: ForecastNet, direct: nn.Linear, targets: 
 
 def by_known(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, encoded: str) -> str:
     """What the linear map says of the known covariates, (batch, horizon, 1)."""
-    last = op.Unsqueeze(op.GatherND(values, op.Unsqueeze(op.Sub(lengths, 1), [1]), batch_dims=1), [1])
+    last = op.Unsqueeze(last_step(op, values, lengths), [1])
     last = encode(op, net.known_encoder, slice_axis(op, last, 2, net.known.start, net.known.stop))  # (batch, 1, ...)
     weight, n_encoded = as_array(net.known_weight), net.known_encoder.output_size
     of_last = op.Mul(last, weight[:, 1 : 1 + n_encoded])  # (batch, horizon, n_encoded)

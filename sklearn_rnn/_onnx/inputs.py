@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_rnn._onnx.graph import GraphBuilder
-from sklearn_rnn._onnx.parts import as_array, count, nan_to_zero
+from sklearn_rnn._onnx.parts import as_array, count, last_step, nan_to_zero
 from sklearn_rnn.nets.inputs import CategoryEmbedding, InputEncoder
 
 
@@ -56,4 +56,4 @@ def fold_segments(op: GraphBuilder, inputs: str, lengths: str, segment_size: int
 def newest_steps(op: GraphBuilder, inputs: str, lengths: str, n_steps: int) -> str:
     """Each sequence's own last steps side by side, (batch, n_steps * size); ahead of a shorter one stand zeros."""
     windows, n_windows = fold_segments(op, inputs, lengths, n_steps)
-    return op.GatherND(windows, op.Unsqueeze(op.Sub(n_windows, 1), [1]), batch_dims=1)
+    return last_step(op, windows, n_windows)

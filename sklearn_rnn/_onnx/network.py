@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_rnn._onnx.graph import GraphBuilder
 from sklearn_rnn._onnx.inputs import encode, fold_segments, newest_steps
-from sklearn_rnn._onnx.parts import as_array, linear, slice_axis, valid_steps, within
+from sklearn_rnn._onnx.parts import as_array, last_step, linear, slice_axis, valid_steps, within
 from sklearn_rnn._onnx.recurrent import run_layers
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.nets.network import FARTHEST
@@ -50,7 +50,7 @@ def unscale(op: GraphBuilder, net: RecurrentNet, raw: str) -> str:
 def add_anchor(op: GraphBuilder, net: RecurrentNet, raw: str, values: str, lengths: str) -> str:
     channel = last_observed(op, op.Gather(values, net.anchor, axis=2), float(net.before_anchor))  # (batch, steps)
     if not net.per_step:
-        channel = op.GatherND(channel, op.Unsqueeze(op.Sub(lengths, 1), [1]), batch_dims=1)  # (batch,)
+        channel = last_step(op, channel, lengths)  # (batch,)
     offset = op.Div(op.Unsqueeze(channel, [-1]), as_array(net.output_scale))  # (batch, [steps,] n_outputs)
     return op.Add(raw, op.Unsqueeze(offset, [-1]) if net.n_quantiles else offset)
 

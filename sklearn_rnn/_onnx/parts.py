@@ -37,6 +37,11 @@ def count(op: GraphBuilder, n: str) -> str:
     return op.Range(0, op.Squeeze(n, [0]), 1)
 
 
+def last_step(op: GraphBuilder, values: str, lengths: str) -> str:
+    """The last step of each sequence of (batch, steps, ...), (batch, ...)."""
+    return op.GatherND(values, op.Unsqueeze(op.Sub(lengths, 1), [1]), batch_dims=1)
+
+
 def repeat(op: GraphBuilder, values: str, n: int, axis: int) -> str:
     """Each entry along an axis n times in succession."""
     if n == 1:

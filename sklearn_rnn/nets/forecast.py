@@ -132,7 +132,7 @@ class ForecastNet(nn.Module):
         self.n_together = 1 if shared else n_targets
         self.covariates = slice(n_targets, n_targets + n_past + n_known)
         self.known = slice(n_targets + n_past, self.covariates.stop)
-        self.static = slice(self.covariates.stop, len(mean))
+        self.static = slice(self.covariates.stop, self.covariates.stop + n_static)
         self.mark_missing = any(column < n_targets for column in missing)
         self.is_of_one_size = smallest_scale is None
         smallest = scale[:n_targets] if smallest_scale is None else smallest_scale

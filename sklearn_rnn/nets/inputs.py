@@ -75,7 +75,7 @@ class InputEncoder(nn.Module):
     def numbers(self, values: Tensor) -> Tensor:
         """The standardised numeric channels, and which of their values are missing, (batch, steps, n_numbers)."""
         numeric = chosen_channels(values, self.numeric) if self.categorical else values
-        standardised = torch.nan_to_num((numeric - self.mean) / self.scale, nan=0.0, posinf=None, neginf=None)
+        standardised = torch.nan_to_num((numeric - self.mean) / self.scale, nan=0.0)
         if not self.missing:
             return standardised
         return torch.cat([standardised, chosen_channels(values, self.missing).isnan().to(values.dtype)], dim=2)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sklearn_rnn._forecast_tables import summarise
+from sklearn_rnn._forecast_tables import BACKTEST_COLUMNS, summarise
 from sklearn_rnn._rows import as_names
 from sklearn_rnn.plots._axes import (
     check_columns,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.lines import Line2D
 
-NEEDED = ("target", "origin", "step", "time", "actual", "forecast", "scale")
 METRICS = {
     "MAE": "mean absolute error",
     "RMSE": "root mean squared error",
@@ -231,7 +230,7 @@ class BacktestDisplay:
         ValueError
             If a column is absent, which it names.
         """
-        check_columns(backtest, NEEDED, "backtest", "what RNNForecaster.backtest gave")
+        check_columns(backtest, BACKTEST_COLUMNS, "backtest", "what RNNForecaster.backtest gave")
         return cls(backtest=backtest, metric=metric, by=by, name=name).plot(ax)
 
 
