@@ -115,8 +115,11 @@ class Frequency:
             return str(self.count)
         return f"{self.count} {self.unit.removesuffix('s') if self.count == 1 else self.unit}"
 
-    def after(self, last: NDArray, n_steps: int) -> NDArray:
-        """The next times after each of some times, as numbers, (n_times, n_steps)."""
+    def after(self, last: NDArray, n_steps: int, history: Rows | None = None) -> NDArray:
+        """The next times after each of some times, as numbers, (n_times, n_steps).
+
+        Where they are the last ones of series, sorted rows of these tell on which day of the month each is.
+        """
         if self.unit in (ROWS, NUMBERS, EVEN):
             return last[:, None] + self.count * np.arange(1, n_steps + 1)
         dates = self.dates(last)
@@ -127,7 +130,7 @@ class Frequency:
         if self.unit == DAYS:
             following = wall.to_numpy()[:, None] + counts * np.timedelta64(DAY, "ns")
         else:
-            following = self._months_after(wall, counts)
+            following = self._months_after(wall, counts, history)
         if self.zone is None:
             return following.view(np.int64)
         flat = pd.DatetimeIndex(following.ravel())  # the first of an hour that comes twice, the next of one that lacks
@@ -155,12 +158,20 @@ class Frequency:
             following.append(times[times > time][:n_steps].as_unit("ns").asi8)
         return np.stack(following)[position]
 
-    def _months_after(self, last: pd.DatetimeIndex, counts: NDArray[np.int64]) -> NDArray[np.datetime64]:
+    def _months_after(
+        self, last: pd.DatetimeIndex, counts: NDArray[np.int64], history: Rows | None
+    ) -> NDArray[np.datetime64]:
         """The times so many months later, on the day of the month of the series, the last one of a shorter month."""
         month = last.to_numpy().astype("datetime64[M]")[:, None]
         day = last.day.to_numpy()
         for of_series in (31,) if self.unit == MONTH_ENDS else self.days:
             day = np.where(last.day == np.minimum(of_series, last.days_in_month), of_series, day)
+        if history is not None and history.times is not None:
+            dates, starts = self.dates(history.times), history.bounds()[0]
+            days = dates.day.to_numpy()
+            may_be_later = days == dates.days_in_month
+            told = np.maximum.reduceat(np.where(may_be_later, 0, days), starts)
+            day = np.where(told > 0, told, np.maximum(day, np.maximum.reduceat(days, starts)))
         later = (month + counts).astype("datetime64[D]")
         n_days = ((month + counts + 1).astype("datetime64[D]") - later).astype(np.int64)
         time_of_day = (last - last.normalize()).to_numpy()[:, None]

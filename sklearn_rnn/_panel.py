@@ -283,7 +283,7 @@ def rows_after(rows: Rows, horizon: int, roles: Roles, frequency: Frequency, fut
     """The `horizon` rows after the last one of each group of sorted rows; targets and past covariates are NaN."""
     last = rows.bounds()[1] - 1
     groups = np.repeat(rows.groups[last], horizon)
-    times = None if rows.times is None else frequency.after(rows.times[last], horizon).ravel()
+    times = None if rows.times is None else frequency.after(rows.times[last], horizon, rows).ravel()
     values = np.full((len(groups), roles.n_columns), np.nan, dtype=rows.values.dtype)
     if roles.known:
         first = roles.known_columns.start

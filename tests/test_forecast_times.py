@@ -120,6 +120,32 @@ def test_irregular_integers_are_refused_as_other_irregular_times_are():
             RNNForecaster("y", 3, time="t", **TINY).fit(df.astype({"t": kind}))
 
 
+def monthly(day, months):
+    return pd.DatetimeIndex([pd.Timestamp(m.year, m.month, min(day, m.days_in_month)) for m in months])
+
+
+@pytest.mark.parametrize(("days", "end"), [((28, 31), "2021-02"), ((30, 31), "2021-04"), ((15, 28, 29, 30), "2023-02")])
+def test_each_series_of_months_stays_on_its_day(days, end):
+    """Where the last month is short, they may all be on its last day."""
+    past, coming = pd.period_range(end=end, periods=30, freq="M"), pd.period_range(end, periods=4, freq="M")[1:]
+    df = pd.concat([pd.DataFrame({"t": monthly(day, past), "g": day, "y": np.arange(30.0), "k": 0.0}) for day in days])
+    expected = pd.concat([pd.DataFrame({"t": monthly(day, coming), "g": day, "k": 0.0}) for day in days])
+    model = RNNForecaster("y", 3, time="t", group="g", known="k", **TINY).fit(df)
+    pd.testing.assert_series_equal(
+        model.predict(future=expected)["t"], expected["t"], check_index=False, check_dtype=False
+    )
+
+
+@pytest.mark.parametrize("day", [1, 15])
+def test_a_new_series_at_the_ends_of_months_stays_there(day):
+    months = pd.period_range("2019-01", "2021-02", freq="M")
+    model = RNNForecaster("y", 3, time="t", **TINY).fit(
+        pd.DataFrame({"t": monthly(day, months), "y": 1.0 * months.month})
+    )
+    forecast = model.predict(pd.DataFrame({"t": monthly(31, months), "y": 1.0 * months.month}))
+    assert forecast["t"].astype(str).tolist() == ["2021-03-31", "2021-04-30", "2021-05-31"]
+
+
 def test_gaps_do_not_hide_the_spacing():
     times = pd.date_range("2024-01-01", periods=300, freq="MS")[np.random.default_rng(0).random(300) < 0.9]
     past = read_times(times, "time")
