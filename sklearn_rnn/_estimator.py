@@ -29,7 +29,7 @@ from sklearn_rnn._prediction import predict_net
 from sklearn_rnn._randomness import begin_at, is_random, seeded
 from sklearn_rnn._sequence_reader import FORMS, SequenceReader
 from sklearn_rnn._statistics import channel_statistics, check_units
-from sklearn_rnn._targets import in_form, place_in_rows, with_values
+from sklearn_rnn._targets import flat_steps, in_form, place_in_rows, with_values
 from sklearn_rnn._training import cross_validated_epochs, fit_net
 from sklearn_rnn._validation import check_segment_size, check_weights, used_codes
 from sklearn_rnn.nets import RecurrentNet
@@ -280,23 +280,36 @@ class RecurrentEstimator(SequenceReader):
         check_is_fitted(self)
         return self.net_.module_.per_step
 
-    def _predict_outputs(self, X: Any) -> Any:
-        """Outputs of the net in the units of y, float64: (n_samples, n_outputs) or what predict_net says."""
+    def _predict(self, X: Any, convert: Callable[[NDArray[np.float64]], NDArray]) -> Any:
+        """Predictions from outputs (n, n_outputs[, n_quantiles]) in the units of y: one a sample, or one a step.
+
+        Those of steps have the form of y; for a dense X they stand where its steps do.
+        """
         check_is_fitted(self)
-        return self._outputs_of(self._check_X(X, self._net_dtype, reset=False))
+        sequences = self._check_X(X, self._net_dtype, reset=False)
+        outputs = self._outputs_of(sequences)
+        if not self._predicts_steps():
+            return convert(outputs)
+        place = None if isinstance(X, Sequences) or is_ragged(X) else place_in_rows(sequences)
+        return in_form(convert(outputs.values), outputs, self._y_form, place)
+
+    def _compared(self, X: Any, y: Any, sample_weight: ArrayLike | None) -> tuple[Any, NDArray, NDArray | None]:
+        """Targets, outputs and weights for a score, one after the other where there is a target a step."""
+        check_is_fitted(self)
+        sequences = self._check_X(X, self._net_dtype, reset=False)
+        weights = check_weights(sample_weight, len(sequences))
+        outputs = self._outputs_of(sequences)
+        if not self._predicts_steps():
+            return y, outputs, weights
+        with reading("y"):
+            y = flat_steps(y, sequences)
+        weights = None if weights is None else np.repeat(weights, sequences.lengths)
+        return y, outputs.values[outputs.rows_by_step()], weights
 
     def _outputs_of(self, sequences: Sequences) -> Any:
         module = self.net_.module_
         with computing(self.n_threads, module.recurrent, self.device_):
             return predict_net(module, sequences, self.device_)
-
-    def _predict_steps(self, X: Any, predict: Callable[[NDArray[np.float64]], NDArray]) -> Any:
-        """Predictions from the outputs of each step, in the form of y; for a dense X where its steps stand."""
-        sequences = self._check_X(X, self._net_dtype, reset=False)
-        outputs, place = self._outputs_of(sequences), None
-        if not (isinstance(X, Sequences) or is_ragged(X)):
-            place = place_in_rows(sequences)
-        return in_form(predict(outputs.values), outputs, self._y_form, place)
 
     # What the subclasses say ------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from numbers import Real
 from os import PathLike
 from typing import Any
@@ -32,8 +31,8 @@ from sklearn_rnn._estimator import RecurrentEstimator
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
-from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
-from sklearn_rnn._validation import check_weights, random_split, stratified_split, tail_split
+from sklearn_rnn._targets import form_of, read_step_labels, with_values
+from sklearn_rnn._validation import random_split, stratified_split, tail_split
 from sklearn_rnn.sequences import Sequences
 
 # Chosen by cross-validation on training sets of 36 to 270 sequences (docs/figures/accuracy.rst).
@@ -235,9 +234,10 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`; with `per_step` in the form of y, a vector for each step.
         """
-        if self._predicts_steps():
-            return self._predict_steps(X, partial(softmax, axis=1))
-        outputs = self._predict_outputs(X)
+        return self._predict(X, self._as_probabilities)
+
+    def _as_probabilities(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Those of outputs (n, n_classes), or of the labels that a sample may have, (n, n_labels)."""
         return expit(outputs) if self._is_multilabel else softmax(outputs, axis=1)
 
     def predict(self, X: Any) -> Any:
@@ -253,9 +253,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             With `per_step` in the form of y: a class for each step.
         """
-        if self._predicts_steps():
-            return self._predict_steps(X, self._as_labels)
-        return self._as_labels(self._predict_outputs(X))
+        return self._predict(X, self._as_labels)
 
     def _as_labels(self, outputs: NDArray[np.float64]) -> NDArray:
         """The classes of outputs (n, n_classes), or the labels that a sample has, (n, n_labels)."""
@@ -273,16 +271,9 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         -------
         float
         """
-        by_step = self._predicts_steps()
-        sequences = self._check_X(X, self._net_dtype, reset=False)
-        weights = check_weights(sample_weight, len(sequences))
-        outputs = self._outputs_of(sequences)
+        labels, outputs, weights = self._compared(X, y, sample_weight)
         with reading("y"):
-            labels = flat_steps(y, sequences) if by_step else y
             _check_no_label_missing(labels)
-            if by_step:
-                outputs = outputs.values[outputs.rows_by_step()]
-                weights = None if weights is None else np.repeat(weights, sequences.lengths)
             return accuracy_score(labels, self._as_labels(outputs), sample_weight=weights)
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:

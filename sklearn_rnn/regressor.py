@@ -24,11 +24,10 @@ from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import check_units, is_scale_of_constant_target, robust_statistics, target_statistics
-from sklearn_rnn._targets import flat_steps, form_of, read_step_labels, with_values
+from sklearn_rnn._targets import form_of, read_step_labels, with_values
 from sklearn_rnn._validation import (
     MEDIAN,
     channel_positions,
-    check_weights,
     plain_data,
     random_split,
     read_quantiles,
@@ -238,7 +237,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             As y was in fit; with `per_step` the form of y: Sequences, list of arrays or array padded with NaN.
         """
-        return self._predict_steps(X, self._as_y) if self._predicts_steps() else self._as_y(self._predict_outputs(X))
+        return self._predict(X, self._as_y)
 
     def _as_y(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """The medians of outputs (n, n_outputs[, n_quantiles]), 1-D if y was."""
@@ -259,7 +258,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         ndarray of shape (n_samples, n_outputs, n_quantiles)
             Increasing along the last axis.
         """
-        return self._predict_outputs(X)
+        return self._predict(X, np.asarray)
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination of the predictions, over all steps where there is a target a step.
@@ -273,16 +272,9 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         -------
         float
         """
-        by_step = self._predicts_steps()
-        sequences = self._check_X(X, self._net_dtype, reset=False)
-        weights = check_weights(sample_weight, len(sequences))
-        outputs = self._outputs_of(sequences)
+        y, outputs, weights = self._compared(X, y, sample_weight)
         with reading("y"):
-            if not by_step:
-                return r2_score(plain_data(y, "y"), self._as_y(outputs), sample_weight=weights)
-            predicted = self._as_y(outputs.values[outputs.rows_by_step()])
-            weights = None if weights is None else np.repeat(weights, sequences.lengths)
-            return r2_score(flat_steps(y, sequences), predicted, sample_weight=weights)
+            return r2_score(plain_data(y, "y"), self._as_y(outputs), sample_weight=weights)
 
     def _validate_params(self) -> None:
         super()._validate_params()
