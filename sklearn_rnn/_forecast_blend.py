@@ -130,11 +130,18 @@ class Rivals(NamedTuple):
 def folds(data: ForecastDataset, apart: int = 1) -> list[tuple[ForecastDataset, ForecastDataset]]:
     """The windows in three parts by time, each behind the others that are so many rows and more from it.
 
-    All series of a panel are cut at the same times, for what moves them together would be known from the others.
+    All series of a panel are cut at the same times, for what moves them together would be known from the others; but by
+    rows where one of the parts takes up all times.
     """
-    ends, later = data.ends_in_time(), data.ends_in_time(apart)
-    parts = np.array_split(ends.argsort(kind="stable"), min(N_PARTS, len(data)))
-    others = [np.flatnonzero((later <= ends[part].min()) | (ends >= later[part].max())) for part in parts]
+
+    def cut(ends: NDArray, later: NDArray) -> tuple[list[NDArray], list[NDArray]]:
+        parts = np.array_split(ends.argsort(kind="stable"), min(N_PARTS, len(data)))
+        return parts, [np.flatnonzero((later <= ends[part].min()) | (ends >= later[part].max())) for part in parts]
+
+    parts, others = cut(data.ends_in_time(), data.ends_in_time(apart))
+    if not all(map(len, others)):
+        rows = (data.starts + data.lengths).numpy()
+        parts, others = cut(rows, rows + apart)
 
     def take(positions: NDArray) -> ForecastDataset:
         return data.take(torch.from_numpy(positions))
@@ -237,7 +244,8 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
         outputs, steps = outputs[some], steps[some]
         present, outputs = ~outputs.isnan(), outputs.nan_to_num(nan=0.0)
         n_series += len(inputs)
-        windows += (inputs.T @ inputs).cpu()
+        exact = inputs.cpu().double()  # rounding would outweigh small penalties of columns that are alike
+        windows += exact.T @ exact
         following += (inputs.T @ outputs).cpu()
         squares += outputs.double().square().sum(dim=0).cpu()
         counts += present.sum(dim=0).cpu()

@@ -88,7 +88,7 @@ class Frequency:
 
     @property
     def is_monthly(self) -> bool:
-        return self.unit in (MONTHS, MONTH_ENDS) and self.count == 1
+        return self.unit in (MONTHS, MONTH_ENDS, OFFSETS) and self.season == MONTHS_A_YEAR
 
     @property
     def segment_size(self) -> int:

@@ -260,8 +260,9 @@ def cut_at_one_time(rows: Rows, stops: NDArray, own: NDArray, share: float, hori
     cut = times[np.abs(n_from_there - share * n_from_there[0]).argmin()]
     cut = min(cut, rows.times[stops[is_long] - horizon].max())
     cuts = starts + np.bincount(rows.groups[counts & (rows.times < cut)], minlength=len(starts))
-    n_held_out = (stops - cuts)[cuts - starts > horizon].sum()
-    return cuts if 2 * n_held_out > share * n_from_there[0] else own
+    tell = cuts - starts > horizon
+    is_enough = (stops - cuts)[tell].max(initial=0) >= horizon
+    return cuts if is_enough and 2 * (stops - cuts)[tell].sum() > share * n_from_there[0] else own
 
 
 def calendar_features(dates: pd.DatetimeIndex | None, calendar: Sequence[str]) -> NDArray[np.float32]:

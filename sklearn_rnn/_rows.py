@@ -367,10 +367,12 @@ def warn_of_rounding(
         else:
             column = pd.Series(X[rows, position], name=position if names is None else names[position])
         if str(column.dtype) != dtype and dtype != "float64":
-            _warn_of_rounding_in(column, dtype, advice, groups[rows], labels)
+            as_one = _warn_of_rounding_in(column, dtype, advice, np.zeros_like(groups[rows]), [()])
+            if not as_one and len(labels) > 1:
+                _warn_of_rounding_in(column, dtype, advice, groups[rows], labels)
 
 
-def _warn_of_rounding_in(column: pd.Series, dtype: str, advice: str, groups: NDArray, labels: Sequence[tuple]) -> None:
+def _warn_of_rounding_in(column: pd.Series, dtype: str, advice: str, groups: NDArray, labels: Sequence[tuple]) -> bool:
     numbers = column.to_numpy(np.float64, na_value=np.nan)
     numbers, groups = numbers[~np.isnan(numbers)], groups[~np.isnan(numbers)]
     lost = np.zeros(len(labels))
@@ -386,6 +388,7 @@ def _warn_of_rounding_in(column: pd.Series, dtype: str, advice: str, groups: NDA
             f"Column {column.name!r}{of_group(labels[group])} varies by {deviations[group]:.3g} around "
             f"{means[group]:.3g}, of which {dtype} loses up to {lost[group]:.2g} by rounding. {advice}",
         )
+    return bool((varies & loses).any())
 
 
 def check_no_infinity(values: NDArray, names: Sequence[str] | None = None) -> None:

@@ -399,10 +399,12 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
 def _check_no_label_missing(labels: Any) -> None:
     """ValueError that names the first row without."""
     as_array = np.asarray(labels.data if issparse(labels) else labels)
-    missing = np.ma.getmaskarray(labels) if isinstance(labels, np.ma.MaskedArray) else None
+    missing = np.zeros(as_array.shape, dtype=bool)
+    if isinstance(labels, np.ma.MaskedArray):
+        missing |= np.ma.getmaskarray(labels)
     if as_array.dtype == object and as_array.ndim:
-        missing = pd.isna(as_array)
-    if missing is not None and missing.any():
+        missing |= pd.isna(as_array)
+    if missing.any():
         row = int(np.argwhere(missing)[0][0])
         raise ValueError(f"y contains a missing label, first in row {row}. Drop such rows from X and y.")
     assert_all_finite(as_array, input_name="y")

@@ -54,7 +54,7 @@ class RNNForecaster(OriginForecaster):
         How many rows to forecast, at least 1.
     n_steps : int or "auto", default="auto"
         The most rows of a window. "auto" takes 14 segments, fewer if that is more than a third of the longest series,
-        of months a sixth, but at least two years.
+        of months a sixth, but two years where two thirds of it hold them.
     time : str, default=None
         The column of times. None takes the index if it consists of times or numbers; otherwise, and in a panel whose
         index is of integers, rows follow each other in the order given.

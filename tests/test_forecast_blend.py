@@ -468,11 +468,46 @@ def test_noise_that_is_the_same_for_all_series_is_not_read(seed):
     assert not model.net_.module_.config["reads_changes"]
 
 
-def test_many_series_at_few_times_are_not_parted():
+def test_many_series_at_few_times_are_not_parted(monkeypatch):
     rng = np.random.default_rng(0)
     rows = [pd.DataFrame({"t": np.arange(10), "g": g, "y": rng.normal(size=10), "k": 1.0}) for g in range(80)]
-    model = RNNForecaster("y", 2, time="t", group="g", known="k", hidden_size=4, max_epochs=1, random_state=0)
-    assert model.fit(pd.concat(rows)).net_share_.max() <= blending.USUAL_SHARE
+    options = {"segment_size": 1, "n_steps": 3, "hidden_size": 4, "max_epochs": 1, "random_state": 0}
+    monkeypatch.setattr(_forecast_base, "_trials", lambda *_: pytest.fail("parts are tried"))
+    model = RNNForecaster("y", 2, time="t", group="g", known="k", **options).fit(pd.concat(rows))
+    assert model.net_share_.max() <= blending.USUAL_SHARE
+
+
+def test_series_that_are_all_at_the_same_times_are_parted_by_rows():
+    """Each is a line and a sine: the smallest penalty tells what follows."""
+    rng, steps = np.random.default_rng(0), np.arange(15)
+    lines = rng.normal(size=(60, 1)) * steps + 0.5 * np.sin(2.1 * steps + rng.uniform(0, 6.28, (60, 1)))
+    days = pd.date_range("2024", periods=11)
+    df = pd.concat([pd.DataFrame({"t": days, "g": g, "y": line[:11]}) for g, line in enumerate(lines)])
+    model = RNNForecaster("y", 4, time="t", group="g", blend=True, random_state=0, n_threads=1).fit(df)
+    errors = model.predict()["y"].to_numpy().reshape(60, 4) - lines[:, 11:]
+    assert np.abs(errors).mean() < 0.05
+
+
+def test_one_long_series_and_many_short_ones_leave_something_to_learn_from():
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2024", periods=66)
+    parts = [
+        pd.DataFrame({"t": days[-n:], "g": g, "y": rng.normal(size=n), "k": 1.0})
+        for g, n in enumerate([66] + [18] * 100)
+    ]
+    model = RNNForecaster("y", 7, time="t", group="g", known="k", hidden_size=4, max_epochs=1, random_state=0)
+    assert model.fit(pd.concat(parts)).net_share_.min() >= 0
+
+
+@pytest.mark.parametrize("target", ["sine", "constant"])
+def test_past_covariates_may_be_copies_of_each_other(target):
+    rng, hours = np.random.default_rng(0), np.arange(300)
+    celsius = 15 + 8 * rng.normal(size=300)
+    copies = {f"c{i}": celsius * (i + 1) + i for i in range(10)}
+    y = np.sin(hours / 4) if target == "sine" else np.full(300, 5.0)
+    df = pd.DataFrame({"y": y, **copies}, index=pd.date_range("2024", periods=300, freq="h"))
+    model = RNNForecaster("y", 4, hidden_size=4, max_epochs=1, random_state=0).fit(df)
+    assert np.isfinite(model.predict()["y"]).all()
 
 
 def test_nets_that_learned_from_parts_tell_the_share_of_one_with_known_covariates(monkeypatch):

@@ -175,7 +175,7 @@ def test_a_panel_without_times_counts_its_rows():
     assert model.predict(df[df["store"] == "store 1"]).index.tolist() == [1, 2, 3, 4, 5]
 
 
-def held_out_rows(df, monkeypatch, **options):
+def held_out_rows(df, monkeypatch, horizon=5):
     """The first held-out row of each group, as a day since the first of all, None where none is."""
     given = {}
     original = BaseForecaster._split
@@ -193,7 +193,7 @@ def held_out_rows(df, monkeypatch, **options):
 
     with monkeypatch.context() as patch:
         patch.setattr(BaseForecaster, "_split", split)
-        RNNForecaster("y", 5, time="t", group="g", early_stopping=True, **TINY, **options).fit(df)
+        RNNForecaster("y", horizon, time="t", group="g", early_stopping=True, **TINY).fit(df)
     return given
 
 
@@ -224,8 +224,15 @@ def test_series_after_each_other_are_cut_each_at_its_own_time(monkeypatch):
     assert held_out == {i: 60 * i + 54 for i in range(20)}
 
 
+def test_a_cut_that_leaves_no_series_a_horizon_is_none(monkeypatch):
+    series = {**{f"old {i}": (0, 190) for i in range(9)}, "new": (185, 205)}
+    held_out = held_out_rows(between(series), monkeypatch, horizon=18)
+    assert held_out["old 0"] == 171
+
+
 @pytest.mark.parametrize(
-    ("frequency", "n_rows", "n_steps"), [("MS", 40, 24), ("ME", 300, 48), ("D", 300, 98), ("QE", 90, 28)]
+    ("frequency", "n_rows", "n_steps"),
+    [("MS", 40, 24), ("ME", 300, 48), ("D", 300, 98), ("QE", 90, 28), ("BME", 300, 48)],
 )
 def test_windows_of_months_are_shorter(frequency, n_rows, n_steps):
     df = between(
