@@ -275,11 +275,6 @@ class RecurrentEstimator(SequenceReader):
         longest = max(gathered(sequences.shape[1]))
         self.n_steps_in_ = max(longest, self.n_steps_in_) if resume else longest
 
-    def _predicts_steps(self) -> bool:
-        """Whether the net has an output for each step, whatever `per_step` says since fit."""
-        check_is_fitted(self)
-        return self.net_.module_.per_step
-
     def _predict(self, X: Any, convert: Callable[[NDArray[np.float64]], NDArray]) -> Any:
         """Predictions from outputs (n, n_outputs[, n_quantiles]) in the units of y: one a sample, or one a step.
 
@@ -288,7 +283,7 @@ class RecurrentEstimator(SequenceReader):
         check_is_fitted(self)
         sequences = self._check_X(X, self._net_dtype, reset=False)
         outputs = self._outputs_of(sequences)
-        if not self._predicts_steps():
+        if not self.net_.module_.per_step:  # whatever the parameter says since fit
             return convert(outputs)
         place = None if isinstance(X, Sequences) or is_ragged(X) else place_in_rows(sequences)
         return in_form(convert(outputs.values), outputs, self._y_form, place)
@@ -299,7 +294,7 @@ class RecurrentEstimator(SequenceReader):
         sequences = self._check_X(X, self._net_dtype, reset=False)
         weights = check_weights(sample_weight, len(sequences))
         outputs = self._outputs_of(sequences)
-        if not self._predicts_steps():
+        if not self.net_.module_.per_step:  # whatever the parameter says since fit
             return y, outputs, weights
         with reading("y"):
             y = flat_steps(y, sequences)

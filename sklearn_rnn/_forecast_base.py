@@ -125,7 +125,7 @@ class BaseForecaster(HistoryForecaster):
         self._check_length(rows)
         others = {self._roles.time, *self._roles.group, *self._roles.categories}
         numeric = [position for position, name in enumerate(frame.columns) if name not in others]
-        warn_of_rounding(frame, numeric, self.dtype, AGAINST_ROUNDING, groups=given.groups, labels=given.labels)
+        warn_of_rounding(frame, numeric, self.dtype, AGAINST_ROUNDING, series=given)
         if resume:
             check_kind(times, self._frequency, "the data")
             check_spacing(rows, self._frequency)
@@ -296,12 +296,12 @@ class BaseForecaster(HistoryForecaster):
         name = "conformal=True" if automatic or not stop_early else "early_stopping=True"
         if (cuts == rows.bounds()[1]).all():
             raise ValueError(
-                f"{name} holds out rows, of each group a share of {self.validation_fraction:g} and at least the "
-                f"horizon, but that leaves no group more than {self.horizon} rows to train on. Pass more rows, lower "
+                f"{name} holds out rows, a share of {self.validation_fraction:g} and at least the horizon, "
+                f"but that leaves no group more than {self.horizon} rows to train on. Pass more rows, lower "
                 "validation_fraction, or set it to False."
             )
         raise ValueError(
-            f"{name} holds out the last rows of each group, a share of {self.validation_fraction:g}, but no window of "
+            f"{name} holds out the last rows (a share of {self.validation_fraction:g}), but no window of "
             f"{'these' if len(train) else 'the others'} is followed by a target. Drop the rows whose targets are "
             "missing at the end, change validation_fraction, or set it to False."
         )

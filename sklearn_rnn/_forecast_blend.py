@@ -134,19 +134,15 @@ def folds(data: ForecastDataset, apart: int = 1) -> list[tuple[ForecastDataset, 
     rows where one of the parts takes up all times.
     """
 
-    def cut(ends: NDArray, later: NDArray) -> tuple[list[NDArray], list[NDArray]]:
+    def cut(ends: NDArray, later: NDArray) -> list[tuple[NDArray, NDArray]]:
         parts = np.array_split(ends.argsort(kind="stable"), min(N_PARTS, len(data)))
-        return parts, [np.flatnonzero((later <= ends[part].min()) | (ends >= later[part].max())) for part in parts]
+        return [(np.flatnonzero((later <= ends[part].min()) | (ends >= later[part].max())), part) for part in parts]
 
-    parts, others = cut(data.ends_in_time(), data.ends_in_time(apart))
-    if not all(map(len, others)):
+    pairs = cut(data.ends_in_time(), data.ends_in_time(apart))
+    if not all(len(other) for other, _ in pairs):
         rows = (data.starts + data.lengths).numpy()
-        parts, others = cut(rows, rows + apart)
-
-    def take(positions: NDArray) -> ForecastDataset:
-        return data.take(torch.from_numpy(positions))
-
-    return [(take(other), take(part)) for other, part in zip(others, parts, strict=True)]
+        pairs = cut(rows, rows + apart)
+    return [(data.take(torch.from_numpy(other)), data.take(torch.from_numpy(part))) for other, part in pairs]
 
 
 def is_worth_trials(data: ForecastDataset, fewest: int = FEWEST_TO_TRY) -> bool:

@@ -127,13 +127,12 @@ class OriginForecaster(BaseForecaster):
         totals, n_compared = np.zeros(2), 0
         units = self._units(rows, windows)
         for begin in range(0, len(windows), _AT_ONCE):
-            part = windows[begin : begin + _AT_ONCE]
-            actual = self._actual(part)
-            model = self._median(self._forecast(part)) - actual
-            naive = self._naive(part, first_rows, self.season_) - actual
+            part = slice(begin, begin + _AT_ONCE)
+            actual = self._actual(windows[part])
+            model = self._median(self._forecast(windows[part])) - actual
+            naive = self._naive(windows[part], first_rows, self.season_) - actual
             there = ~np.isnan(model + naive)
-            of_part = units[begin : begin + _AT_ONCE]
-            totals += [(np.abs(errors) / of_part)[there].sum() for errors in (model, naive)]
+            totals += [(np.abs(errors) / units[part])[there].sum() for errors in (model, naive)]
             n_compared += int(there.sum())
         if not n_compared:
             raise ValueError(

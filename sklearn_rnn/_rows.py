@@ -346,20 +346,21 @@ def warn_of_rounding(
     advice: str,
     *,
     names: Sequence[str] | None = None,
-    groups: NDArray | None = None,
-    labels: Sequence[tuple] = ((),),
+    series: Rows | None = None,
 ) -> None:
-    """Tell of columns that vary little around a large number, in a series, so that this type keeps little of it.
+    """Tell of columns that vary little around a large number, so that rows of this type keep little of it.
 
     Parameters
     ----------
     names : sequence of str, default=None
         What the columns of an array are called; None takes their positions.
-    groups : ndarray of int of shape (n_rows,), default=None
-        The series that each row is of, by its position in `labels`. None takes all for one.
+    series : Rows, default=None
+        The same rows in their groups, within each of which a column may vary little, too.
     """
     rows = slice(None, None, len(X) // CHECKED_AT_ONCE + 1)
-    groups = np.zeros(len(X), dtype=np.int64) if groups is None else groups
+    groupings: list[tuple[NDArray, list]] = [(np.zeros(len(X), dtype=np.int64)[rows], [()])]
+    if series is not None and len(series.labels) > 1:
+        groupings.append((series.groups[rows], series.labels))
     for position in columns:
         # No DataFrame of a whole array: pandas would copy it.
         if isinstance(X, pd.DataFrame):
@@ -367,28 +368,31 @@ def warn_of_rounding(
         else:
             column = pd.Series(X[rows, position], name=position if names is None else names[position])
         if str(column.dtype) != dtype and dtype != "float64":
-            as_one = _warn_of_rounding_in(column, dtype, advice, np.zeros_like(groups[rows]), [()])
-            if not as_one and len(labels) > 1:
-                _warn_of_rounding_in(column, dtype, advice, groups[rows], labels)
+            _warn_of_rounding_in(column, dtype, advice, groupings)
 
 
-def _warn_of_rounding_in(column: pd.Series, dtype: str, advice: str, groups: NDArray, labels: Sequence[tuple]) -> bool:
+def _warn_of_rounding_in(column: pd.Series, dtype: str, advice: str, groupings: list[tuple[NDArray, list]]) -> None:
+    """Warn of the first group, of the first grouping that has one; each is the codes of the rows and their labels."""
     numbers = column.to_numpy(np.float64, na_value=np.nan)
-    numbers, groups = numbers[~np.isnan(numbers)], groups[~np.isnan(numbers)]
-    lost = np.zeros(len(labels))
+    present = ~np.isnan(numbers)
+    numbers = numbers[present]
     with np.errstate(all="ignore"):
-        np.maximum.at(lost, groups, np.abs(numbers.astype(dtype) - numbers))
-        counts = np.bincount(groups, minlength=len(labels))
-        means = np.bincount(groups, numbers, len(labels)) / counts
-        deviations = np.sqrt(np.bincount(groups, np.square(numbers - means[groups]), len(labels)) / counts)
-        varies = deviations > 1e-12 * np.abs(means)  # by more than the rounding of float64
-        loses = np.isfinite(lost) & (lost > LARGEST_ROUNDING * deviations)
-    for group in np.flatnonzero(varies & loses)[:1]:
-        warn(
-            f"Column {column.name!r}{of_group(labels[group])} varies by {deviations[group]:.3g} around "
-            f"{means[group]:.3g}, of which {dtype} loses up to {lost[group]:.2g} by rounding. {advice}",
-        )
-    return bool((varies & loses).any())
+        losses = np.abs(numbers.astype(dtype) - numbers)
+    for codes, labels in groupings:
+        groups, lost = codes[present], np.zeros(len(labels))
+        with np.errstate(all="ignore"):
+            np.maximum.at(lost, groups, losses)
+            counts = np.bincount(groups, minlength=len(labels))
+            means = np.bincount(groups, numbers, len(labels)) / counts
+            deviations = np.sqrt(np.bincount(groups, np.square(numbers - means[groups]), len(labels)) / counts)
+            varies = deviations > 1e-12 * np.abs(means)  # by more than the rounding of float64
+            loses = np.isfinite(lost) & (lost > LARGEST_ROUNDING * deviations)
+        for group in np.flatnonzero(varies & loses)[:1]:
+            warn(
+                f"Column {column.name!r}{of_group(labels[group])} varies by {deviations[group]:.3g} around "
+                f"{means[group]:.3g}, of which {dtype} loses up to {lost[group]:.2g} by rounding. {advice}",
+            )
+            return
 
 
 def check_no_infinity(values: NDArray, names: Sequence[str] | None = None) -> None:

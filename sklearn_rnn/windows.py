@@ -320,8 +320,7 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             self._channel_names = [str(X.columns[channel]) for channel in self._channels]
         numeric = [channel for channel in self._channels if channel not in self._categories]
         table = X if isinstance(X, pd.DataFrame) else np.asarray(X)
-        advice = "Subtract a constant from it."
-        warn_of_rounding(table, numeric, "float32", advice, groups=rows.groups, labels=rows.labels)
+        warn_of_rounding(table, numeric, "float32", "Subtract a constant from it.", series=rows)
 
     def _read(self, X: Any, *, reset: bool) -> tuple[Rows, Times | None]:
         group = as_names(self.group)

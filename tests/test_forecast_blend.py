@@ -433,9 +433,9 @@ def test_parts_tell_penalty_and_share():
 def test_all_series_of_a_panel_are_cut_at_the_same_times(with_times):
     """Against the definition: no row to come of one side is at a time of the other's rows to come."""
     horizon, n_steps = 3, 4
-    series = list(zip([0, 40, 80], [0, 10, 5], [40, 40, 30], strict=True))  # first row, first time, rows
-    clock = np.concatenate([with_times * first + np.arange(n) for _, first, n in series])
-    starts = np.concatenate([row + np.arange(n - n_steps - horizon + 1) for row, _, n in series])
+    bounds = list(zip([0, 40, 80], [0, 10, 5], [40, 40, 30], strict=True))  # first row, first time, rows
+    clock = np.concatenate([with_times * first + np.arange(n) for _, first, n in bounds])
+    starts = np.concatenate([row + np.arange(n - n_steps - horizon + 1) for row, _, n in bounds])
     windows = Sequences(np.ones((len(clock), 1)), starts, np.full(len(starts), n_steps))
     data = ForecastDataset(windows, horizon, 1, slice(0, 0), None, times=clock)
     parts = blending.folds(data, apart=horizon)
