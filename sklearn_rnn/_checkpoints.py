@@ -22,7 +22,7 @@ _DIGEST_SIZE = 32
 def check_path(path: str | os.PathLike) -> Path:
     """ValueError where no file can be written."""
     path = Path(path)
-    if "\0" in str(path) or not path.parent.is_dir() or path.is_dir():
+    if "\0" in str(path) or not path.parent.is_dir() or (path.exists() and not path.is_file()):
         raise ValueError(
             f"checkpoint is {str(path)!r}, but must be the path of a file in a folder that is there. Make the folder "
             "first, or choose another path."

@@ -23,6 +23,8 @@ def check_target(path: Any, example: str) -> Path:
         raise FileNotFoundError(f"path is {str(path)!r}, but there is no folder {str(target.parent)!r}. Make it first.")
     if target.is_dir():
         raise IsADirectoryError(f"path is {str(path)!r}, which is a folder. Add a name such as {example}.")
+    if target.exists() and not target.is_file():  # os.replace would put a file in its place
+        raise OSError(f"path is {str(path)!r}, which is a device or a pipe. Choose the path of a file.")
     return target
 
 

@@ -250,7 +250,12 @@ def with_numbers(frame: pd.DataFrame, others: Sequence[Hashable | None]) -> pd.D
 
 
 def as_pandas(X: Any) -> Any:
-    """A table of another library, such as polars, as a DataFrame whose index tells no times; all else as it is."""
+    """A table of another library, such as polars, as a DataFrame whose index tells no times; all else as it is.
+
+    One of dask has pandas' index, and keeps it.
+    """
+    if hasattr(X, "compute") and hasattr(X, "npartitions") and hasattr(X, "index"):
+        X = X.compute()
     if isinstance(X, (pd.DataFrame, pd.Series)):
         return X
     if hasattr(X, "collect_schema") and not hasattr(X, "to_pandas"):

@@ -215,6 +215,8 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         """Know all classes from the beginning; ValueError if the net was made for others."""
         with reading("classes", "Pass all classes, all of one type."):
             given = np.unique(column_or_1d(classes))
+            if not len(given) or (given != given).any():
+                raise ValueError(f"classes is {given.tolist()}, but must have classes, and none of them missing.")
             if self.__sklearn_is_fitted__() and not np.array_equal(given, self.classes_):
                 raise ValueError(
                     f"classes is {given.tolist()}, but was {self.classes_.tolist()} before. Pass the same."

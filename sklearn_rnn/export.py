@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,10 +18,10 @@ from sklearn_rnn._files import check_target, write_whole
 from sklearn_rnn._forecast_tables import all_quantiles
 from sklearn_rnn._onnx import GraphBuilder, forecast_net, recurrent_net, valid_steps
 from sklearn_rnn._panel import CALENDAR, Roles
+from sklearn_rnn._pipelines import opened
 from sklearn_rnn._validation import MEDIAN
 from sklearn_rnn.classifier import RNNClassifier
 from sklearn_rnn.forecaster import RNNForecaster
-from sklearn_rnn.inspection import best_model
 from sklearn_rnn.regressor import RNNRegressor
 from sklearn_rnn.text import SequenceVectorizer
 from sklearn_rnn.windows import SlidingWindow
@@ -150,7 +149,7 @@ def to_onnx(model: Any, path: str | os.PathLike | None = None) -> ModelProto:
 
 def open_model(model: Any) -> tuple[list[tuple[str, Any]], Any]:
     """The named steps before the estimator, Pipelines and searches opened, and the estimator."""
-    *steps, (_, estimator) = list(flat_steps("", model)) or [("", model)]
+    *steps, (_, estimator) = list(opened(model)) or [("", model)]
     if not isinstance(estimator, (RNNRegressor, RNNClassifier, RNNForecaster)):
         what = f"the class {estimator.__name__}" if isinstance(estimator, type) else f"a {type(estimator).__name__}"
         hint = ""
@@ -161,18 +160,6 @@ def open_model(model: Any) -> tuple[list[tuple[str, Any]], Any]:
             f"Pipeline that ends in one, or a fitted search over them.{hint}"
         )
     return steps, estimator
-
-
-def flat_steps(name: str, model: Any) -> Iterator[tuple[str, Any]]:
-    best = best_model(model)
-    if best is not None:
-        yield from flat_steps(name, best)
-    elif isinstance(model, Pipeline):
-        for step_name, step in model.steps:
-            if step is not None and step != "passthrough":
-                yield from flat_steps(step_name, step)
-    else:
-        yield name, model
 
 
 def sort_steps(steps: list[tuple[str, Any]]) -> tuple[list[Any], Any]:
@@ -268,10 +255,10 @@ def add_classes(op: GraphBuilder, estimator: RNNClassifier, logits: str, axes: l
         add_output(op, "probabilities", op.Sigmoid(logits), [*axes, n_classes])
         return
     classes = estimator.classes_
-    if not all(isinstance(label, (bool, int, float, str, bytes)) for label in classes.tolist()):
+    of_times = classes.dtype.kind in "mM"  # which are numbers in a list
+    if of_times or not all(isinstance(label, (bool, int, float, str, bytes)) for label in classes.tolist()):
         raise TypeError(
-            f"The classes are of type {type(classes.tolist()[0]).__name__}, but ONNX has numbers and texts. Fit with "
-            "y as texts."
+            f"The classes are of type {type(classes[0]).__name__}, but ONNX has numbers and texts. Fit with y as texts."
         )
     kind = {"b": bool, "i": np.int64, "u": np.int64, "f": np.float64}.get(classes.dtype.kind, object)
     label = op.Gather(classes.astype(kind), op.ArgMax(logits, axis=-1, keepdims=0), axis=0)

@@ -11,44 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import check_scoring
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, _safe_indexing, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._pipelines import best_model
 from sklearn_rnn._sequence_reader import SequenceReader
 from sklearn_rnn.sequences import Sequences, as_sequences, is_table
 
 MOST_BLOCKS = 12  # of lags, where the user does not say how long they are
 LARGEST_COPY = 2**26  # numbers, a quarter of a GB in float32
-
-
-def final_estimator(model: Any) -> Any:
-    """The fitted estimator at the end of a Pipeline, and of the best one of a search.
-
-    Raises
-    ------
-    NotFittedError
-        If the model is not fitted.
-    ValueError
-        If it is a search without a best one.
-    """
-    check_is_fitted(model)
-    best = best_model(model)
-    if best is not None:
-        return final_estimator(best)
-    return final_estimator(model.steps[-1][1]) if isinstance(model, Pipeline) else model
-
-
-def best_model(search: Any) -> Any:
-    """The best model of a fitted search, None of anything else; ValueError if the search was told to have none."""
-    if isinstance(search, BaseSearchCV):
-        check_is_fitted(search)
-        if not search.refit:
-            raise ValueError(f"{type(search).__name__} has refit=False and so no best estimator. Fit with refit=True.")
-    return getattr(search, "best_estimator_", None)  # searches of other packages have it, too
 
 
 @validate_params(

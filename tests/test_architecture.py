@@ -66,6 +66,7 @@ FLOORS = {
     "_rows": 0,
     "_plain_values": 0,
     "_files": 0,
+    "_pipelines": 0,
     "_callbacks": 0,
     "_errors": 0,
 }

@@ -12,7 +12,7 @@ import pytest
 from joblib import parallel_config
 from sklearn.model_selection import GridSearchCV, KFold
 
-from sklearn_rnn import RNNForecaster, RNNRegressor, Sequences
+from sklearn_rnn import RNNForecaster, RNNRegressor, Sequences, SlidingWindow
 
 distributed = pytest.importorskip("dask.distributed")
 dataframe = pytest.importorskip("dask.dataframe")
@@ -106,3 +106,14 @@ def test_parts_of_a_parquet_table_are_forecast_as_the_whole_table(tmp_path):
     meta = model.predict(table.partitions[0].compute())[:0]
     forecasts = table.map_partitions(model.predict, meta=meta).compute()
     pd.testing.assert_frame_equal(forecasts.reset_index(drop=True), model.predict(df), rtol=1e-5)
+
+
+def test_a_table_of_dask_is_read_as_the_one_of_pandas():
+    df = stores()
+    table = dataframe.from_pandas(df, npartitions=3)
+    model = RNNForecaster("sales", 5, time="date", group="store", **TINY)
+    expected = model.fit(df).predict(df)
+    pd.testing.assert_frame_equal(model.fit(table).predict(table), expected)
+    window = SlidingWindow(3, time="date", group="store")
+    columns = ["date", "store", "sales"]
+    assert np.array_equal(window.fit_transform(table[columns]), window.fit_transform(df[columns]), equal_nan=True)

@@ -528,6 +528,14 @@ def test_the_classes_of_a_partial_fit_stay_those_of_the_first():
         model.partial_fit(X, y, classes=["p", "q"])
 
 
+@pytest.mark.parametrize("classes", [[], [0.0, 1.0, np.nan]], ids=str)
+def test_classes_that_are_none_or_missing_are_refused(classes):
+    model = RNNClassifier(**TINY)
+    with pytest.raises(ValueError, match="classes is .*, but must have classes, and none of them missing"):
+        model.partial_fit(np.zeros((4, 5)), [0, 1, 0, 1], classes=classes)
+    assert not hasattr(model, "classes_")
+
+
 @pytest.mark.parametrize(
     "coded", [lambda L: 2 * L - 1, lambda L: L + 1, lambda L: 255 * L, lambda L: np.full(L.shape, 5)]
 )

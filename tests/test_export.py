@@ -658,7 +658,8 @@ def test_a_forecaster_reaches_as_far_with_outliers_as_predict_does(normalize):
     check_forecaster(model, new=new, reach=FARTHEST)
 
 
-def test_classes_that_onnx_lacks_are_refused():
-    X, y = np.random.default_rng(0).normal(size=(20, 4, 1)), pd.date_range("2024", periods=2).repeat(10)
-    with pytest.raises(TypeError, match="classes are of type datetime, but ONNX has numbers and texts"):
+@pytest.mark.parametrize("unit", ["us", "ns"])  # which are datetimes and integers in a list
+def test_classes_that_onnx_lacks_are_refused(unit):
+    X, y = np.random.default_rng(0).normal(size=(20, 4, 1)), pd.date_range("2024", periods=2, unit=unit).repeat(10)
+    with pytest.raises(TypeError, match="classes are of type datetime64, but ONNX has numbers and texts"):
         sklearn_rnn.to_onnx(sklearn_rnn.RNNClassifier(**TINY).fit(X, y.to_numpy()))

@@ -467,6 +467,10 @@ def test_a_path_that_cannot_be_written_is_refused_before_any_work(tmp_path):
         save(rnn(), tmp_path / "nowhere" / "model.skops")
     with pytest.raises(IsADirectoryError, match="is a folder. Add a name"):
         save(rnn(), tmp_path)
+    os.mkfifo(tmp_path / "pipe")  # an existing file is replaced, and so would be a device
+    with pytest.raises(OSError, match="pipe', which is a device or a pipe. Choose the path of a file"):
+        save(rnn(), tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
     for path in (io.BytesIO(), 3, b"model.skops"):
         with pytest.raises(TypeError, match="must be a str or a path"):
             save(rnn(), path)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sklearn_rnn._pipelines import final_estimator
 from sklearn_rnn.forecaster import RNNForecaster
-from sklearn_rnn.inspection import final_estimator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

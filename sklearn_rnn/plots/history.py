@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sklearn_rnn.inspection import final_estimator
+from sklearn_rnn._pipelines import final_estimator
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.plots._axes import check_columns, one_axes, whole_numbers
 
