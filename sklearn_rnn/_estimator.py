@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._blend import LeftOut, blend, held_out_samples
@@ -293,13 +293,21 @@ class RecurrentEstimator(SequenceReader):
         check_is_fitted(self)
         sequences = self._check_X(X, self._net_dtype, reset=False)
         weights = check_weights(sample_weight, len(sequences))
-        outputs = self._outputs_of(sequences)
-        if not self.net_.module_.per_step:  # whatever the parameter says since fit
-            return y, outputs, weights
+        self._check_has_y(y)
+        per_step = self.net_.module_.per_step  # whatever the parameter says since fit
         with reading("y"):
-            y = flat_steps(y, sequences)
+            y = flat_steps(y, sequences) if per_step else y
+            if not per_step:
+                check_consistent_length(sequences, y)
+        outputs = self._outputs_of(sequences)
+        if not per_step:
+            return y, outputs, weights
         weights = None if weights is None else np.repeat(weights, sequences.lengths)
         return y, outputs.values[outputs.rows_by_step()], weights
+
+    def _check_has_y(self, y: Any) -> None:
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
 
     def _outputs_of(self, sequences: Sequences) -> Any:
         module = self.net_.module_
@@ -310,7 +318,7 @@ class RecurrentEstimator(SequenceReader):
 
     @abstractmethod
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
-        """y as float64 of shape (n_samples, n_targets)."""
+        """y as float64 of shape (n_samples, n_targets), with `per_step` as Sequences of such rows."""
 
     def _learnable(self, train: Samples, held_out: Samples | None, resume: bool) -> tuple[Samples, Samples | None]:
         """Those from which the net can learn."""

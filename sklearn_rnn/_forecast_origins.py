@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from sklearn_rnn._errors import warn
 from sklearn_rnn._forecast_base import BaseForecaster
+from sklearn_rnn._forecast_tables import check_names_of_groups
 from sklearn_rnn._frequency import find_frequency
 from sklearn_rnn._panel import bounds_of_runs, count_in_group, read_history, sort_rows, with_missing_rows
 from sklearn_rnn._rows import Rows, readable_label
@@ -159,6 +160,7 @@ class OriginForecaster(BaseForecaster):
         fresh: Any = clone(self)
         frame = fresh._as_frame(X, reset=True)
         roles = fresh._find_roles(frame)
+        check_names_of_groups(roles, self.quantiles)
         rows, times, original = read_history(frame, roles, self.dtype, row_times=fresh._has_index)
         self._check_length(rows)
         if times is None:  # all groups end together

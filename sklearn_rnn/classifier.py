@@ -279,8 +279,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
             return accuracy_score(labels, self._as_labels(outputs), sample_weight=weights)
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        self._check_has_y(y)
         if issparse(y):
             y = y.toarray()
         labels, layout = read_step_labels(y, sequences) if self.per_step else (y, None)

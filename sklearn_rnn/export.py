@@ -80,9 +80,9 @@ def to_onnx(model: Any, path: str | os.PathLike | None = None) -> ModelProto:
     With `per_step` all have steps behind the batch; behind a sequence's end are NaN, and labels without meaning.
 
     The metadata of the model tell those who only have the file how to use it, lists and dicts as JSON: ``estimator``,
-    ``n_steps`` (the longest sequence in training), ``channels`` (names), ``categories`` (by channel the values in the
-    order of their codes), ``tokens``, ``classes``, ``quantiles``, ``targets``, ``known``. The package's version is the
-    `producer_version`.
+    ``n_steps`` (of the longest sequence in training, or a forecaster's `n_steps_`), ``channels`` (names),
+    ``categories`` (by channel the values in the order of their codes), ``tokens``, ``classes``, ``quantiles``,
+    ``targets``, ``known``. The package's version is the `producer_version`.
 
     Parameters
     ----------

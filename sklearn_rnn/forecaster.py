@@ -115,8 +115,8 @@ class RNNForecaster(OriginForecaster):
         Windows an update. "auto" takes a sixteenth of them as a power of two, from 16 to 128.
     max_epochs : int or "auto", default="auto"
         The longest training in passes over the windows. "auto" takes as many as make 640 updates, from 4 to 100,
-        or to 30 where none are held out of fewer than 1,000. A pass over more than 65,536 windows takes as many at
-        random.
+        or to 30 where training does not stop early with fewer than 1,000. A pass over more than 65,536 windows takes as
+        many at random.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out the last rows, stop when their loss no longer improves, and return to the best epoch. "auto"
         does so from 1,000 windows on. They are those from one time on in a panel with dates, if most of its series run
@@ -373,9 +373,10 @@ class RNNForecaster(OriginForecaster):
             If columns are absent, or times are of another kind or closer than in `fit`. The history is then as it was.
         """
         self._check_is_as_fitted()
-        given = self._read_given(self._as_frame(X, reset=False))
-        self._append(self._with_history(given, follow=True, history=other_rows))
-        self._warn_of_old_rows(given)
+        with unchanged_on_error(self):  # where warnings are errors, too
+            given = self._read_given(self._as_frame(X, reset=False))
+            self._append(self._with_history(given, follow=True, history=other_rows))
+            self._warn_of_old_rows(given)
         return self
 
     def score(self, X: pd.DataFrame | ArrayLike, y: None = None) -> float:

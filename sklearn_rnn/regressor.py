@@ -307,8 +307,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         return np.ones(config["n_outputs"]) if config.get("share") is None else np.array(config["share"])
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        self._check_has_y(y)
         if reset:
             self._levels = check_quantiles(self.loss, self.quantiles, self.per_step)
         y = plain_data(y, "y")

@@ -544,6 +544,16 @@ def test_rows_older_than_what_is_remembered_are_told_of():
     assert model.update(sales[400:407]).predict().index[0] == 407
 
 
+def test_an_update_that_ends_in_a_warning_made_an_error_changes_nothing():
+    sales = pd.DataFrame({"t": np.tile(np.arange(400), 2), "shop": np.repeat([0, 1], 400), "y": np.arange(800.0)})
+    model = RNNForecaster("y", 7, n_steps=14, time="t", group="shop", **TINY).fit(sales)
+    before = model.predict()
+    new = pd.DataFrame({"t": [0, 400], "shop": [0, 1], "y": 1.0})  # the first is older than what is remembered
+    with pytest.raises(UserWarning, match="None of the rows of group 0 is kept"):
+        model.update(new)
+    pd.testing.assert_frame_equal(model.predict(), before)
+
+
 def test_a_warm_start_on_new_rows_remembers_those_before_them():
     df = waves()
     model = RNNForecaster("load", 3, n_steps=48, warm_start=True, **TINY).fit(df[:380]).fit(df[380:])

@@ -318,8 +318,9 @@ def test_the_scale_is_that_of_the_rows_of_fit_where_a_season_is_longer_than_the_
 def test_a_group_column_with_a_name_of_the_backtest_is_refused(name):
     df = panel().rename(columns={"site": name})
     model = model_of_days(group=name, quantiles=(0.1, 0.9)).fit(df)
-    with pytest.raises(ValueError, match=f"group column '{name}' has the name of another column"):
-        model.backtest(df)
+    for refit in (False, True):
+        with pytest.raises(ValueError, match=f"^The group column '{name}' has the name of another column"):
+            model.backtest(df, refit=refit)
 
 
 def test_without_times_origins_count_the_rows_of_the_table():
