@@ -51,7 +51,7 @@ def reading(name: str, advice: str = "") -> Iterator[None]:
 
 @contextmanager
 def unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """A failing fit leaves the estimator, and an earlier fit, as they were."""
+    """A method that fails leaves the estimator, and an earlier fit, as they were."""
     before = vars(estimator).copy()
     try:
         yield

@@ -296,14 +296,15 @@ class RecurrentEstimator(SequenceReader):
         self._check_has_y(y)
         per_step = self.net_.module_.per_step  # whatever the parameter says since fit
         with reading("y"):
-            y = flat_steps(y, sequences) if per_step else y
-            if not per_step:
+            if per_step:
+                y = flat_steps(y, sequences)
+            else:
                 check_consistent_length(sequences, y)
         outputs = self._outputs_of(sequences)
-        if not per_step:
-            return y, outputs, weights
-        weights = None if weights is None else np.repeat(weights, sequences.lengths)
-        return y, outputs.values[outputs.rows_by_step()], weights
+        if per_step:
+            outputs = outputs.values[outputs.rows_by_step()]
+            weights = None if weights is None else np.repeat(weights, sequences.lengths)
+        return y, outputs, weights
 
     def _check_has_y(self, y: Any) -> None:
         if y is None:

@@ -49,7 +49,8 @@ class HistoryForecaster(NetEstimator):
     def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """X as a DataFrame; whether its index may be one of times is learned or checked."""
         with reading("X", "Pass a DataFrame or a 2-D array."):
-            X = X.to_frame() if isinstance(X, pd.Series) else as_pandas(X)
+            X = as_pandas(X)
+            X = X.to_frame() if isinstance(X, pd.Series) else X
             has_index = isinstance(X, pd.DataFrame)
             X = X if has_index else frame_of_array(X)
             check_columns(X.columns, "X")

@@ -215,7 +215,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         """Know all classes from the beginning; ValueError if the net was made for others."""
         with reading("classes", "Pass all classes, all of one type."):
             given = np.unique(column_or_1d(classes))
-            if not len(given) or (given != given).any():
+            if not len(given) or pd.isna(given).any():
                 raise ValueError(f"classes is {given.tolist()}, but must have classes, and none of them missing.")
             if self.__sklearn_is_fitted__() and not np.array_equal(given, self.classes_):
                 raise ValueError(

@@ -283,7 +283,8 @@ class RNNForecaster(OriginForecaster):
         ----------
         X : DataFrame or array-like of shape (n_rows, n_columns) or (n_rows,)
             One row for each time, or each group and time, in any order. NaN is a missing value. A table of another
-            library, such as polars, is read by its `to_pandas`; it has no index, so name its times with `time`.
+            library, such as polars, is read by its `to_pandas`; it has no index, so name its times with `time`. One of
+            dask is computed, and keeps its index.
         y : None
             Ignored: the targets are columns of X.
 

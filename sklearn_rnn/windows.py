@@ -203,7 +203,8 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ----------
         X : DataFrame or array-like of shape (n_rows, n_columns)
             One row per time. Channels are numbers, NaN being a missing value. A table of another library, such as
-            polars, is read by its `to_pandas`; having no index, it has no times but those of the column `time`.
+            polars, is read by its `to_pandas`; having no index, it has no times but those of the column `time`. One of
+            dask is computed, and keeps its index.
         y : None
             Ignored.
 

@@ -114,6 +114,8 @@ def test_a_table_of_dask_is_read_as_the_one_of_pandas():
     model = RNNForecaster("sales", 5, time="date", group="store", **TINY)
     expected = model.fit(df).predict(df)
     pd.testing.assert_frame_equal(model.fit(table).predict(table), expected)
+    single = RNNForecaster("sales", 5, **TINY)
+    pd.testing.assert_frame_equal(single.fit(table["sales"]).predict(), single.fit(df["sales"]).predict())
     window = SlidingWindow(3, time="date", group="store")
     columns = ["date", "store", "sales"]
     assert np.array_equal(window.fit_transform(table[columns]), window.fit_transform(df[columns]), equal_nan=True)

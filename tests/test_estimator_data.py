@@ -528,6 +528,18 @@ def test_the_classes_of_a_partial_fit_stay_those_of_the_first():
         model.partial_fit(X, y, classes=["p", "q"])
 
 
+@pytest.mark.parametrize("model", [RNNRegressor(**TINY), RNNClassifier(**TINY)], ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize(
+    ("y", "message"), [(None, "requires y to be passed"), ([0, 1, 0], "inconsistent numbers of samples")], ids=str
+)
+def test_a_score_looks_at_y_before_it_predicts(model, y, message, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(4, 5))
+    model.fit(X, [0, 1, 0, 1])
+    monkeypatch.setattr(type(model), "_outputs_of", lambda *_: pytest.fail("has predicted"))
+    with pytest.raises(ValueError, match=message):
+        model.score(X, y)
+
+
 @pytest.mark.parametrize("classes", [[], [0.0, 1.0, np.nan]], ids=str)
 def test_classes_that_are_none_or_missing_are_refused(classes):
     model = RNNClassifier(**TINY)
