@@ -38,7 +38,6 @@ from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._panel import (
     CALENDAR,
     bounds_of_runs,
-    check_kind,
     check_same_roles,
     check_spacing,
     cut_at_one_time,
@@ -58,6 +57,7 @@ from sklearn_rnn._statistics import (
     not_above_stretches,
     scales_of_groups,
 )
+from sklearn_rnn._times import check_same_kind
 from sklearn_rnn._training import fit_net
 from sklearn_rnn._validation import MEDIAN, read_quantiles
 from sklearn_rnn.nets import ForecastNet
@@ -127,7 +127,7 @@ class BaseForecaster(HistoryForecaster):
         numeric = [position for position, name in enumerate(frame.columns) if name not in others]
         warn_of_rounding(frame, numeric, self.dtype, AGAINST_ROUNDING, series=given)
         if resume:
-            check_kind(times, self._frequency, "the data")
+            check_same_kind(times, self._frequency.kind, "the data")
             check_spacing(rows, self._frequency)
             return rows
         self._frequency = find_frequency(times, rows, original)

@@ -15,7 +15,6 @@ from sklearn_rnn._net_estimator import NetEstimator
 from sklearn_rnn._panel import (
     Roles,
     check_columns,
-    check_kind,
     check_spacing,
     find_roles,
     frame_of_array,
@@ -35,7 +34,7 @@ from sklearn_rnn._rows import (
     other_rows,
     with_numbers,
 )
-from sklearn_rnn._times import format_time
+from sklearn_rnn._times import check_same_kind, format_time
 
 
 class HistoryForecaster(NetEstimator):
@@ -101,7 +100,7 @@ class HistoryForecaster(NetEstimator):
     def _read_given(self, frame: pd.DataFrame) -> Rows:
         """The rows of a table, sorted."""
         rows, times, _ = self._read(frame, self._net_dtype, self._frequency.zone)
-        check_kind(times, self._frequency, "the data")
+        check_same_kind(times, self._frequency.kind, "the data")
         rows = sort_rows(rows, self._frequency.kind)
         warn_of_rows_alone(rows, self._frequency)
         return rows

@@ -32,7 +32,7 @@ from sklearn_rnn._rows import (
     times_of_frame,
     with_numbers,
 )
-from sklearn_rnn._times import NUMERIC, ZONED, Times, format_time, read_times
+from sklearn_rnn._times import ZONED, Times, check_same_kind, format_time, is_gap, read_times
 from sklearn_rnn._validation import plain_data
 
 # What a calendar feature counts, from 0, and how many there are before it starts again.
@@ -366,7 +366,7 @@ def _known_values(
     with reading("future"):
         given, times, _ = read_history(future, known_only, str(expected.values.dtype), row_times=has_times)
     if has_times:
-        check_kind(times, frequency, "future")
+        check_same_kind(times, frequency.kind, "future")
     rows = _matching_rows(given, expected, horizon, frequency)
     values = given.values[rows]
     if np.isnan(values).any():
@@ -408,17 +408,6 @@ def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequen
     return rows
 
 
-def check_kind(times: Times | None, frequency: Frequency, name: str) -> None:
-    """Raise a ValueError if times are of another kind than those of fit."""
-    kind = None if times is None else times.kind
-    if kind == frequency.kind or (kind in NUMERIC and frequency.kind in NUMERIC):
-        return
-    raise ValueError(
-        f"The times of {name} are {kind or 'missing'}, but the model was fitted with {frequency.kind or 'none'}. Pass "
-        "the same kind of times."
-    )
-
-
 def check_spacing(rows: Rows, frequency: Frequency) -> None:
     """ValueError if sorted rows are closer to each other than those of fit."""
     step = frequency.shortest_step
@@ -440,7 +429,7 @@ def warn_of_rows_alone(rows: Rows, frequency: Frequency) -> None:
     """Tell of groups of sorted rows that are all farther from each other than those of fit."""
     if rows.times is None:
         return
-    apart = groups_apart(rows.groups, np.diff(rows.times) <= 1.01 * frequency.max_gap, 3)
+    apart = groups_apart(rows.groups, ~is_gap(rows.times, frequency.max_gap), 3)
     if len(apart):
         warn(
             f"No two rows{of_group(rows.labels[apart[0]])} are {frequency.readable_step} apart, the spacing of fit, so "

@@ -139,6 +139,16 @@ def format_time(number: Any, kind: str | None) -> str:
     return str(pd.Timedelta(number)) if kind == DURATIONS else str(number)
 
 
+def check_same_kind(times: Times | None, fitted: str | None, name: str) -> None:
+    """Raise a ValueError if times are of another kind than those of fit."""
+    kind = None if times is None else times.kind
+    if kind == fitted or (kind in NUMERIC and fitted in NUMERIC):
+        return
+    raise ValueError(
+        f"The times of {name} are {kind or 'missing'}, but fit had {fitted or 'none'}. Pass the same kind of times."
+    )
+
+
 def is_gap(times: NDArray, max_gap: float) -> NDArray[np.bool_]:
     """Where the step from one time to the next is longer than `max_gap`, of shape (n_rows - 1,)."""
     return np.diff(times) > max_gap + _rounding_error(times)

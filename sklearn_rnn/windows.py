@@ -41,8 +41,8 @@ from sklearn_rnn._rows import (
 )
 from sklearn_rnn._times import (
     INTEGERS,
-    NUMERIC,
     Times,
+    check_same_kind,
     default_max_gap,
     gap_as_number,
     read_max_gap,
@@ -402,11 +402,7 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """The rows, whose times only count if those of `fit` had times of the same kind."""
         if times is None or self._time_kind is None:
             return replace(rows, times=None)
-        if times.kind != self._time_kind and not {times.kind, self._time_kind} <= set(NUMERIC):
-            raise ValueError(
-                f"The times of X are {times.kind}, but the transformer was fitted with {self._time_kind}. Pass the "
-                "same kind of times."
-            )
+        check_same_kind(times, self._time_kind, "X")
         return rows
 
     def __sklearn_tags__(self) -> Tags:

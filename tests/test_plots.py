@@ -363,6 +363,13 @@ def test_coverage_is_held_against_the_intended_one(forecaster, of_two):
         BacktestDisplay.from_estimator(of_two, hours()[90:], metric="mae")
 
 
+def test_metric_and_axes_are_checked_before_the_backtest_is_made(forecaster):
+    with pytest.raises(ValueError, match="metric is 'mae'"):
+        BacktestDisplay.from_estimator(forecaster, "no table", metric="mae")
+    with pytest.raises(TypeError, match="ax is 'here', but must be axes of matplotlib"):
+        BacktestDisplay.from_estimator(forecaster, "no table", ax="here")
+
+
 # Importance -----------------------------------------------------------------------------------------------------------
 
 

@@ -543,7 +543,7 @@ def test_other_columns_than_in_fit_are_refused():
 
 def test_another_kind_of_times_than_in_fit_is_refused():
     window = SlidingWindow(2).fit(hourly(4))
-    message = r"times of X are integers, .* fitted with timestamps\. Pass the same kind of times\.$"
+    message = r"times of X are integers, but fit had timestamps\. Pass the same kind of times\.$"
     with pytest.raises(ValueError, match=message):
         window.transform(hourly(4).reset_index(drop=True))
 

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn_rnn._forecast_tables import BACKTEST_COLUMNS, summarise
 from sklearn_rnn._rows import as_names
 from sklearn_rnn.plots._axes import (
+    check_axes,
     check_columns,
     final_forecaster,
     format_duration,
@@ -129,8 +130,7 @@ class BacktestDisplay:
 
     def _errors(self, by: list[Hashable]) -> pd.Series:
         """The measure for each value of `by` and each step."""
-        if self.metric not in METRICS:
-            raise ValueError(f"metric is {self.metric!r}, but must be one of {', '.join(METRICS)}.")
+        _check_metric(self.metric)
         check_columns(self.backtest, by, "backtest", "columns in by that the backtest has")
         if "step" in by:
             raise ValueError(f"by is {self.by!r}, but each line goes over the steps already. Leave 'step' out.")
@@ -194,9 +194,14 @@ class BacktestDisplay:
         NotFittedError
             If the forecaster is not fitted.
         TypeError
-            If it is no RNNForecaster.
+            If it is no RNNForecaster, or ax are no axes.
+        ValueError
+            If there is no such metric; the backtest is not made then.
         """
         model = final_forecaster(estimator, cls.__name__)
+        _check_metric(metric)
+        if ax is not None:
+            check_axes(ax)
         backtest = model.backtest(X, n_origins=n_origins, stride=stride)
         return cls(backtest=backtest, metric=metric, by=by, name=name).plot(ax)
 
@@ -232,6 +237,11 @@ class BacktestDisplay:
         """
         check_columns(backtest, BACKTEST_COLUMNS, "backtest", "what RNNForecaster.backtest gave")
         return cls(backtest=backtest, metric=metric, by=by, name=name).plot(ax)
+
+
+def _check_metric(metric: Any) -> None:
+    if metric not in METRICS:
+        raise ValueError(f"metric is {metric!r}, but must be one of {', '.join(METRICS)}.")
 
 
 def _quantiles(backtest: pd.DataFrame) -> list[float]:
