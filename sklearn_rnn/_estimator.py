@@ -31,7 +31,14 @@ from sklearn_rnn._sequence_reader import FORMS, SequenceReader
 from sklearn_rnn._statistics import channel_statistics, check_units
 from sklearn_rnn._targets import flat_steps, in_form, place_in_rows, with_values
 from sklearn_rnn._training import cross_validated_epochs, fit_net
-from sklearn_rnn._validation import check_segment_size, check_weights, used_codes
+from sklearn_rnn._validation import (
+    check_segment_size,
+    check_weights,
+    random_split,
+    stratified_split,
+    tail_split,
+    used_codes,
+)
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences, is_ragged
 
@@ -340,12 +347,6 @@ class RecurrentEstimator(SequenceReader):
     def _make_criterion(self, targets: Any, weights: NDArray | None) -> Criterion:
         """The loss."""
 
-    @abstractmethod
-    def _split_validation(
-        self, sequences: Sequences, targets: Any, random: np.random.RandomState
-    ) -> tuple[NDArray, NDArray]:
-        """Rows to train on and rows held out."""
-
     def _is_blended(self) -> bool:
         """Whether a ridge regression is mixed in where samples are left out."""
         return False
@@ -378,8 +379,22 @@ class RecurrentEstimator(SequenceReader):
             )
         return self.early_stopping
 
-    def _n_held_out(self, n_samples: int) -> int:
-        return min(max(round(self.validation_fraction * n_samples), 1), n_samples - 1)
+    def _split_validation(
+        self, sequences: Sequences, targets: Any, random: np.random.RandomState
+    ) -> tuple[NDArray, NDArray]:
+        """Rows to train on and rows held out."""
+        n_samples = len(targets)
+        n_held_out = min(max(round(self.validation_fraction * n_samples), 1), n_samples - 1)
+        if self.validation_split == "tail":
+            return tail_split(sequences.order_in_time(), n_held_out)
+        classes = None if self.validation_split == "random" else self._classes_to_share(targets)
+        if classes is None:
+            return random_split(n_samples, n_held_out, random)
+        return stratified_split(classes, n_held_out, random)
+
+    def _classes_to_share(self, targets: Any) -> NDArray | None:
+        """The class of each sample, where the held-out samples are to have the same share of each."""
+        return None
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

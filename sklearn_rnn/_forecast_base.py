@@ -110,6 +110,14 @@ class BaseForecaster(HistoryForecaster):
 
     # Training ---------------------------------------------------------------------------------------------------------
 
+    def _device_of_one_process(self) -> str:
+        if n_processes() > 1:
+            raise ValueError(
+                f"{type(self).__name__} is trained by one process, but torch.distributed has begun a group of "
+                f"{n_processes()}. Fit it without the group, or take RNNRegressor, which can be trained by several."
+            )
+        return device_for_fit(self.device, self.precision)
+
     def _start_fit(self, frame: pd.DataFrame, resume: bool) -> Rows:
         """Learn columns, frequency, sizes and normalization from the table; its sorted rows."""
         if resume:
@@ -178,13 +186,7 @@ class BaseForecaster(HistoryForecaster):
                 f"and {self.horizon} to compare with. Pass more rows, or lower horizon."
             )
 
-    def _train(self, rows: Rows, resume: bool, task: FitTask) -> None:
-        device = device_for_fit(self.device, self.precision)
-        if n_processes() > 1:
-            raise ValueError(
-                f"{type(self).__name__} is trained by one process, but torch.distributed has begun a group of "
-                f"{n_processes()}. Fit it without the group, or take RNNRegressor, which can be trained by several."
-            )
+    def _train(self, rows: Rows, resume: bool, device: str, task: FitTask) -> None:
         seed = self._draw_seed()
         runs = bounds_of_runs(rows, self._frequency.max_gap)
         _warn_of_short_runs(runs, rows, self.n_steps_ + self.horizon)

@@ -27,6 +27,7 @@ from sklearn_rnn._rows import (
     Rows,
     as_names,
     as_pandas,
+    codes_of,
     earlier_rows,
     joined,
     last_rows_of_groups,
@@ -153,8 +154,7 @@ class HistoryForecaster(NetEstimator):
     def _append(self, rows: Rows) -> None:
         """Remember sorted rows beside those of the groups that they do not have; new groups come last."""
         labels = list(dict.fromkeys([*self._last_labels, *rows.labels]))
-        code_of = {label: code for code, label in enumerate(labels)}
-        codes = np.array([code_of[label] for label in rows.labels])
+        codes = codes_of(rows.labels, labels)
         kept = self._remembered.take(np.flatnonzero(~np.isin(self._last_groups, codes)))
         both = joined(
             Rows(kept.values, kept.groups, labels, kept.times),

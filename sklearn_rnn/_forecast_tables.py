@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from sklearn_rnn._frequency import Frequency
 from sklearn_rnn._panel import Roles, count_in_group
-from sklearn_rnn._rows import Rows
+from sklearn_rnn._rows import Rows, as_names
 from sklearn_rnn._validation import MEDIAN
 
 STEP = "step"  # the index of a table without times
@@ -122,11 +123,16 @@ def backtest_table(
     return pd.DataFrame(columns)
 
 
+def backtest_columns(roles: Roles, quantiles: Sequence[float] | None) -> list[Hashable]:
+    """All columns of a backtest."""
+    return [*roles.group, *BACKTEST_COLUMNS, *_quantile_names(quantiles)]
+
+
 def check_names_of_groups(roles: Roles, quantiles: Sequence[float] | None) -> None:
     """ValueError if a column of the group has a name that :func:`backtest_table` gives to another column."""
-    taken = [*BACKTEST_COLUMNS, *_quantile_names(quantiles)]
+    columns = backtest_columns(roles, quantiles)
     for name in roles.group:
-        if name in taken:
+        if columns.count(name) > 1:
             raise ValueError(
                 f"The group column {name!r} has the name of another column of a backtest. Rename it, and fit again."
             )
@@ -143,12 +149,9 @@ def summarise(
 
     NaN where none is.
     """
-    names = list(by) if isinstance(by, (list, tuple)) else [by]
     if not isinstance(backtest, pd.DataFrame) or not {"actual", "forecast", "scale"} <= set(backtest.columns):
         raise TypeError("backtest must be the DataFrame that the method backtest gave.")
-    absent = [name for name in names if not isinstance(name, Hashable) or name not in backtest.columns]
-    if absent or not names:
-        raise ValueError(f"by is {by!r}, but must name columns of the backtest: {list(backtest.columns)}.")
+    names = check_by(by, list(backtest.columns))
     error = backtest["forecast"] - backtest["actual"]
     size = (backtest["forecast"].abs() + backtest["actual"].abs()) / 2
     measures = pd.DataFrame(
@@ -172,6 +175,14 @@ def summarise(
     summary = measures.groupby([backtest[name] for name in names], sort=False).mean()
     summary["RMSE"] **= 0.5
     return summary
+
+
+def check_by(by: Any, columns: list[Hashable]) -> list[Hashable]:
+    """The columns of a backtest to group by; ValueError unless there are any, all of them columns that it has."""
+    names = as_names(by)
+    if not names or any(name not in columns for name in names):
+        raise ValueError(f"by is {by!r}, but must name columns of the backtest: {columns}.")
+    return names
 
 
 def _label_column(rows: Rows, i: int, chosen: NDArray | slice) -> pd.Series:

@@ -20,6 +20,7 @@ from sklearn_rnn._rows import (
     check_no_duplicate,
     check_no_infinity,
     check_types_of_groups,
+    codes_of,
     first_rows_of_runs,
     groups_apart,
     is_numeric,
@@ -380,8 +381,7 @@ def _known_values(
 
 def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequency) -> NDArray[np.int64]:
     """For each expected row the row of `given` with its group and time."""
-    code_of = {label: code for code, label in enumerate(given.labels)}
-    codes = np.array([code_of.get(label, -1) for label in expected.labels])[expected.groups]
+    codes = codes_of(expected.labels, given.labels)[expected.groups]
     if (codes < 0).any():
         check_types_of_groups(given.labels, expected.labels, "future")
         label = expected.labels[expected.groups[int((codes < 0).argmax())]]

@@ -107,10 +107,16 @@ def earlier_rows(context: Rows, rows: Rows) -> Rows:
     codes = _codes_among(rows, context)
     earlier = codes >= 0
     if rows.times is not None and context.times is not None:
-        first = np.full(len(rows.labels), rows.times.max())
-        np.minimum.at(first, rows.groups, rows.times)
-        earlier &= context.times < first[codes]
+        earlier &= context.times < _first_times(rows)[codes]
     return _chosen(context, rows, codes, earlier)
+
+
+def _first_times(rows: Rows) -> NDArray:
+    """The earliest time of each group."""
+    assert rows.times is not None
+    first = np.full(len(rows.labels), rows.times.max())
+    np.minimum.at(first, rows.groups, rows.times)
+    return first
 
 
 def other_rows(context: Rows, rows: Rows) -> Rows:
@@ -123,10 +129,15 @@ def other_rows(context: Rows, rows: Rows) -> Rows:
     return _chosen(context, rows, codes, kept)
 
 
+def codes_of(labels: list[tuple], among: list[tuple]) -> NDArray[np.int64]:
+    """The position of each label among others, -1 if they lack it."""
+    code_of = {label: code for code, label in enumerate(among)}
+    return np.array([code_of.get(label, -1) for label in labels])
+
+
 def _codes_among(rows: Rows, context: Rows) -> NDArray[np.int64]:
     """For each remembered row its group's code among the new rows, -1 if they lack it."""
-    code_of = {label: code for code, label in enumerate(rows.labels)}
-    codes = np.array([code_of.get(label, -1) for label in context.labels])
+    codes = codes_of(context.labels, rows.labels)
     if (codes >= 0).sum() < len(rows.labels):
         check_types_of_groups(rows.labels, context.labels, "X")
     return codes[context.groups]
@@ -156,11 +167,9 @@ def without_gap_before(rows: Rows, context: Rows, max_gap: float) -> Rows:
     """The remembered rows at times at which no gap parts them from the new rows."""
     if context.times is None or rows.times is None:
         return context
-    first = np.full(len(rows.labels), rows.times.max())
-    np.minimum.at(first, rows.groups, rows.times)
     last = np.full(len(rows.labels), context.times.min())
     np.maximum.at(last, context.groups, context.times)
-    moves = np.maximum(first - max_gap - last, 0)  # (n_groups,)
+    moves = np.maximum(_first_times(rows) - max_gap - last, 0)  # (n_groups,)
     return Rows(context.values, context.groups, context.labels, context.times + moves[context.groups])
 
 
@@ -312,11 +321,10 @@ def check_no_duplicate(rows: Rows, order: NDArray | None, kind: str | None) -> N
         return
     first = int(same.argmax())
     label = rows.labels[groups[first]]
-    where = f" in group {readable_label(label)}" if label else ""
     raise ValueError(
-        f"Time {format_time(times[first], kind)} occurs more than once{where}, but each row of a series needs its own "
-        "time. Drop or average such rows, name the column that tells the series apart with group=, or call "
-        "reset_index(drop=True) if the index is no time."
+        f"Time {format_time(times[first], kind)}{of_group(label)} occurs more than once, but each row of a series "
+        "needs its own time. Drop or average such rows, name the column that tells the series apart with group=, or "
+        "call reset_index(drop=True) if the index is no time."
     )
 
 

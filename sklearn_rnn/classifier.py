@@ -32,7 +32,6 @@ from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._targets import form_of, read_step_labels, with_values
-from sklearn_rnn._validation import random_split, stratified_split, tail_split
 from sklearn_rnn.sequences import Sequences
 
 # Chosen by cross-validation on training sets of 36 to 270 sequences (docs/figures/accuracy.rst).
@@ -381,15 +380,8 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
             )
         return factors / mean
 
-    def _split_validation(
-        self, sequences: Sequences, targets: Any, random: np.random.RandomState
-    ) -> tuple[NDArray, NDArray]:
-        n_held_out = self._n_held_out(len(targets))
-        if self.validation_split == "tail":
-            return tail_split(sequences.order_in_time(), n_held_out)
-        if self.validation_split == "random" or self.per_step or self._is_multilabel:
-            return random_split(len(targets), n_held_out, random)
-        return stratified_split(targets[:, 0], n_held_out, random)
+    def _classes_to_share(self, targets: Any) -> NDArray | None:
+        return None if self.per_step or self._is_multilabel else targets[:, 0]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -301,11 +301,12 @@ class RNNForecaster(OriginForecaster):
         """
         task = FitTask(self, X=X, y=y)
         with unchanged_on_error(self):
+            device = self._device_of_one_process()
             frame = self._as_frame(X, reset=True)
             resume = self.warm_start and self.__sklearn_is_fitted__()
             rows = self._start_fit(frame, resume)
             self._remember(rows, resume)
-            self._train(rows, resume, task)
+            self._train(rows, resume, device, task)
             task.end()
         return self
 

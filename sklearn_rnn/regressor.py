@@ -25,14 +25,7 @@ from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import check_units, is_scale_of_constant_target, robust_statistics, target_statistics
 from sklearn_rnn._targets import form_of, read_step_labels, with_values
-from sklearn_rnn._validation import (
-    MEDIAN,
-    channel_positions,
-    plain_data,
-    random_split,
-    read_quantiles,
-    tail_split,
-)
+from sklearn_rnn._validation import MEDIAN, channel_positions, plain_data, read_quantiles
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
 
@@ -405,14 +398,6 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         return Criterion(
             self.loss, quantiles=self._levels or (), skip_missing=self.per_step and self.anchor is not None
         )
-
-    def _split_validation(
-        self, sequences: Sequences, targets: Any, random: np.random.RandomState
-    ) -> tuple[NDArray, NDArray]:
-        n_held_out = self._n_held_out(len(targets))
-        if self.validation_split == "tail":
-            return tail_split(sequences.order_in_time(), n_held_out)
-        return random_split(len(targets), n_held_out, random)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -363,11 +363,21 @@ def test_coverage_is_held_against_the_intended_one(forecaster, of_two):
         BacktestDisplay.from_estimator(of_two, hours()[90:], metric="mae")
 
 
-def test_metric_and_axes_are_checked_before_the_backtest_is_made(forecaster):
-    with pytest.raises(ValueError, match="metric is 'mae'"):
-        BacktestDisplay.from_estimator(forecaster, "no table", metric="mae")
-    with pytest.raises(TypeError, match="ax is 'here', but must be axes of matplotlib"):
-        BacktestDisplay.from_estimator(forecaster, "no table", ax="here")
+@pytest.mark.parametrize(
+    ("display", "options", "message"),
+    [
+        (BacktestDisplay, {"metric": "mae"}, "metric is 'mae'"),
+        (BacktestDisplay, {"by": "store"}, "by is 'store', but must name columns of the backtest"),
+        (BacktestDisplay, {"ax": "here"}, "ax is 'here', but must be axes of matplotlib"),
+        (ForecastDisplay, {"n_history": -1}, "n_history is -1"),
+        (ForecastDisplay, {"groups": ["a"]}, "groups is .'a'., but no column is named as group"),
+        (ForecastDisplay, {"ax": ["here"]}, "ax is 'here', but must be axes of matplotlib"),
+        (ImportanceDisplay, {"y": None, "ax": "here"}, "ax is 'here', but must be axes of matplotlib"),
+    ],
+)
+def test_what_tells_how_to_draw_is_checked_before_anything_is_computed(forecaster, display, options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        display.from_estimator(forecaster, "no table", **options)
 
 
 # Importance -----------------------------------------------------------------------------------------------------------
@@ -446,8 +456,8 @@ def test_tables_that_lack_a_column_are_refused_by_its_name(forecaster):
         HistoryDisplay.from_history(pd.DataFrame({"epoch": [1]}))
     with pytest.raises(ValueError, match="backtest has no column 'actual', 'scale'"):
         BacktestDisplay.from_predictions(pd.DataFrame(columns=[c for c in COLUMNS if c not in ("actual", "scale")]))
-    with pytest.raises(ValueError, match="backtest has no column 'store'"):
-        BacktestDisplay.from_estimator(forecaster, hours()[100:], by="store")
+    with pytest.raises(ValueError, match=r"by is 'store', but must name columns of the backtest: \['target', 'origin'"):
+        BacktestDisplay.from_predictions(forecaster.backtest(hours()[100:]), by="store")
     with pytest.raises(ValueError, match="forecast has no column 'store', 'day', 'sales'"):
         ForecastDisplay.from_predictions(hours(), "sales", time="day", group="store")
     with pytest.raises(ValueError, match="actual has no column 'load'"):

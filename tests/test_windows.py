@@ -524,7 +524,7 @@ def test_bad_input_is_refused_with_what_to_do(window, X, message):
 def test_the_first_duplicate_is_named_with_its_time_and_group():
     frame = FRAME.assign(date=FRAME["date"].iloc[[0, 1, 0, 2]].to_numpy())
     with pytest.raises(
-        ValueError, match=r"Time 2024-01-01 00:00:00 occurs more than once in group 'a', .*Drop or average"
+        ValueError, match=r"Time 2024-01-01 00:00:00 of group 'a' occurs more than once, .*Drop or average"
     ):
         SlidingWindow(2, time="date", group="shop").fit(frame)
 

@@ -1,4 +1,4 @@
-"""What the displays share: matplotlib itself, axes, times as positions on an axis."""
+"""What the displays share: axes, times as positions on an axis."""
 
 from __future__ import annotations
 
@@ -18,17 +18,6 @@ if TYPE_CHECKING:
 DURATION_UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
-def import_pyplot(display: str) -> Any:
-    """matplotlib.pyplot; ImportError that says how to get it."""
-    try:
-        import matplotlib.pyplot as pyplot
-    except ImportError as error:
-        raise ImportError(
-            f'{display} draws with matplotlib, which is not installed. Run pip install "sklearn-rnn[plot]".'
-        ) from error
-    return pyplot
-
-
 def final_forecaster(estimator: Any, display: str) -> Any:
     """The fitted RNNForecaster in an estimator; TypeError if there is another one."""
     model = final_estimator(estimator)
@@ -42,20 +31,29 @@ def final_forecaster(estimator: Any, display: str) -> Any:
 
 def one_axes(display: Any, ax: Axes | None, least_height: float = 0.0) -> Axes:
     """The user's axes, or those of a new figure of at least some height in inches."""
-    pyplot = import_pyplot(type(display).__name__)
+    check_can_draw(type(display).__name__, ax)
     if ax is not None:
-        check_axes(ax)
         return ax
+    import matplotlib.pyplot as pyplot
+
     width, height = pyplot.rcParams["figure.figsize"]
     return pyplot.subplots(figsize=(width, max(height, least_height)), layout="constrained")[1]
 
 
-def check_axes(ax: Any) -> None:
-    """TypeError unless it is something to draw in."""
-    from matplotlib.axes import Axes
-
-    if not isinstance(ax, Axes):
-        raise TypeError(f"ax is {ax!r:.100}, but must be axes of matplotlib, such as plt.subplots() gives, or None.")
+def check_can_draw(display: str, ax: Any, *, several: bool = False) -> None:
+    """ImportError without matplotlib, TypeError unless ax is something to draw in, or None: before any work."""
+    try:
+        from matplotlib.axes import Axes
+    except ImportError as error:
+        raise ImportError(
+            f'{display} draws with matplotlib, which is not installed. Run pip install "sklearn-rnn[plot]".'
+        ) from error
+    axes = [] if ax is None else np.asarray(ax, dtype=object).ravel() if several else [ax]
+    for one in axes:
+        if not isinstance(one, Axes):
+            raise TypeError(
+                f"ax is {one!r:.100}, but must be axes of matplotlib, such as plt.subplots() gives, or None."
+            )
 
 
 def whole_numbers(ax: Axes) -> None:

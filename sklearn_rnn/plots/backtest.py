@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sklearn_rnn._forecast_tables import BACKTEST_COLUMNS, summarise
+from sklearn_rnn._forecast_tables import BACKTEST_COLUMNS, backtest_columns, check_by, summarise
 from sklearn_rnn._rows import as_names
 from sklearn_rnn.plots._axes import (
-    check_axes,
+    check_can_draw,
     check_columns,
     final_forecaster,
     format_duration,
@@ -130,21 +130,12 @@ class BacktestDisplay:
 
     def _errors(self, by: list[Hashable]) -> pd.Series:
         """The measure for each value of `by` and each step."""
-        _check_metric(self.metric)
-        check_columns(self.backtest, by, "backtest", "columns in by that the backtest has")
-        if "step" in by:
-            raise ValueError(f"by is {self.by!r}, but each line goes over the steps already. Leave 'step' out.")
-        levels = _quantiles(self.backtest)
-        if self.metric == "coverage" and len(levels) < 2:
-            raise ValueError(
-                "metric='coverage' counts values between the lowest and the highest quantile, but the backtest has "
-                f"{len(levels)} quantiles. Set quantiles of RNNForecaster, or choose another metric."
-            )
-        return summarise(self.backtest, [*by, "step"], levels)[self.metric]
+        _check_choice(self.metric, self.by, self.backtest.columns)
+        return summarise(self.backtest, [*by, "step"], _quantiles(self.backtest.columns))[self.metric]
 
     def _draw_reference(self, ax: Axes) -> Line2D | None:
         """What a measure is to be held against, once in an Axes."""
-        levels = _quantiles(self.backtest)
+        levels = _quantiles(self.backtest.columns)
         if self.metric == "MASE":
             level, label = 1.0, "seasonal naive, in the past"
         elif self.metric == "coverage":
@@ -196,12 +187,11 @@ class BacktestDisplay:
         TypeError
             If it is no RNNForecaster, or ax are no axes.
         ValueError
-            If there is no such metric; the backtest is not made then.
+            If there is no such metric, or no such column; the backtest is not made then.
         """
         model = final_forecaster(estimator, cls.__name__)
-        _check_metric(metric)
-        if ax is not None:
-            check_axes(ax)
+        check_can_draw(cls.__name__, ax)
+        _check_choice(metric, by, backtest_columns(model._roles, model.quantiles))
         backtest = model.backtest(X, n_origins=n_origins, stride=stride)
         return cls(backtest=backtest, metric=metric, by=by, name=name).plot(ax)
 
@@ -239,14 +229,26 @@ class BacktestDisplay:
         return cls(backtest=backtest, metric=metric, by=by, name=name).plot(ax)
 
 
-def _check_metric(metric: Any) -> None:
+def _check_choice(metric: Any, by: Any, columns: Iterable[Hashable]) -> None:
+    """ValueError unless a backtest with these columns tells that."""
     if metric not in METRICS:
         raise ValueError(f"metric is {metric!r}, but must be one of {', '.join(METRICS)}.")
+    there, wanted = list(columns), as_names(by)
+    if "step" in wanted:
+        raise ValueError(f"by is {by!r}, but each line goes over the steps already. Leave 'step' out.")
+    if wanted:
+        check_by(by, there)
+    n_quantiles = len(_quantiles(there))
+    if metric == "coverage" and n_quantiles < 2:
+        raise ValueError(
+            "metric='coverage' counts values between the lowest and the highest quantile, but the backtest has "
+            f"{n_quantiles} quantiles. Set quantiles of RNNForecaster, or choose another metric."
+        )
 
 
-def _quantiles(backtest: pd.DataFrame) -> list[float]:
+def _quantiles(columns: Iterable[Hashable]) -> list[float]:
     """The levels of the columns such as q0.9."""
-    levels = (quantile_of(name, "q") for name in backtest.columns)
+    levels = (quantile_of(name, "q") for name in columns)
     return [level for level in levels if level is not None]
 
 

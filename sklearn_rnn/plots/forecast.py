@@ -13,11 +13,10 @@ import pandas as pd
 from sklearn_rnn._forecast_tables import STEP, coming_table
 from sklearn_rnn._rows import Rows, as_names, as_pandas
 from sklearn_rnn.plots._axes import (
-    check_axes,
+    check_can_draw,
     check_columns,
     final_forecaster,
     format_times,
-    import_pyplot,
     ink,
     positions,
     quantile_of,
@@ -137,10 +136,9 @@ class ForecastDisplay:
         -------
         ForecastDisplay
         """
-        if n_history is not None and (not isinstance(n_history, Integral) or n_history < 0):
-            raise ValueError(f"n_history is {n_history!r}, but must be an integer that is not negative, or None.")
+        _check_drawing(type(self).__name__, ax, groups, n_history, as_names(self.group))
         panels, n_series = self._panels(groups, n_history)
-        axes = _new_axes(import_pyplot(type(self).__name__), panels) if ax is None else _as_axes(ax, len(panels))
+        axes = _new_axes(panels) if ax is None else _as_axes(ax, len(panels))
         self.axes_, self.ax_, self.figure_ = axes, axes[0], axes[0].figure
         self.lines_, self.history_lines_, self.actual_lines_, self.bands_ = [], [], [], []
         for panel, one in zip(panels, axes, strict=True):
@@ -193,8 +191,6 @@ class ForecastDisplay:
         """The groups to draw; one without a name where there are none."""
         names = as_names(self.group)
         if not names:
-            if groups is not None:
-                raise ValueError(f"groups is {groups!r}, but no column is named as group. Leave groups out.")
             return [()]
         there = list(self.forecast[names].drop_duplicates().itertuples(index=False, name=None))
         if groups is None:
@@ -274,6 +270,7 @@ class ForecastDisplay:
             If X, future or actual lack a column, or a group is not there.
         """
         model = final_forecaster(estimator, cls.__name__)
+        _check_drawing(cls.__name__, ax, groups, n_history, model._roles.group)
         actual = None if actual is None else model._as_frame(actual, reset=False)
         rows = model._rows_up_to(X)
         coming, forecasts = model._forecast_coming(rows, future)
@@ -346,6 +343,15 @@ class ForecastDisplay:
         return [*as_names(self.group), *([] if self.time is None else [self.time]), *as_names(self.target)]
 
 
+def _check_drawing(display: str, ax: Any, groups: Any, n_history: Any, group: Sequence[Hashable]) -> None:
+    """What can be told of a drawing before there is a forecast."""
+    check_can_draw(display, ax, several=True)
+    if n_history is not None and (not isinstance(n_history, Integral) or n_history < 0):
+        raise ValueError(f"n_history is {n_history!r}, but must be an integer that is not negative, or None.")
+    if groups is not None and not group:
+        raise ValueError(f"groups is {groups!r}, but no column is named as group. Leave groups out.")
+
+
 def _history_table(model: Any, rows: Rows) -> pd.DataFrame:
     """The rows that the forecast follows, as a table like that of the forecast."""
     targets = rows.values[:, None, : model._roles.n_targets]  # (n_rows, 1, n_targets): a horizon of one row
@@ -400,8 +406,6 @@ def _unless_empty(values: pd.Series | None) -> pd.Series | None:
 def _as_axes(ax: Any, n_panels: int) -> Any:
     """The user's axes as an array; ValueError unless there is one for each panel."""
     axes = np.ravel(ax)
-    for one in axes:
-        check_axes(one)
     if len(axes) < n_panels:
         raise ValueError(
             f"ax has {len(axes)} axes, but there are {n_panels} series to draw, each group and target in its own. Pass "
@@ -420,8 +424,10 @@ def _legend_of(axes: Sequence[Axes]) -> tuple[list, list]:
     return list(handles.values()), list(handles)
 
 
-def _new_axes(pyplot: Any, panels: list[Panel]) -> Any:
+def _new_axes(panels: list[Panel]) -> Any:
     """Axes of a new figure, side by side; with one axis of times where all forecasts are of the same times."""
+    import matplotlib.pyplot as pyplot
+
     n_columns = _panels_a_row(len(panels))
     n_rows = -(-len(panels) // n_columns)
     same_times = all(panel.forecast.index.equals(panels[0].forecast.index) for panel in panels)

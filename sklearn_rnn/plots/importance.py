@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from sklearn_rnn.inspection import channel_importance
-from sklearn_rnn.plots._axes import ink, one_axes
+from sklearn_rnn.plots._axes import check_can_draw, ink, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,7 +139,13 @@ class ImportanceDisplay:
         Returns
         -------
         ImportanceDisplay
+
+        Raises
+        ------
+        TypeError
+            If ax are no axes; nothing is computed then.
         """
+        check_can_draw(cls.__name__, ax)
         importances = channel_importance(
             estimator,
             X,
