@@ -79,9 +79,9 @@ class RecurrentEstimator(SequenceReader):
         X : Sequences or array-like
             Sequences, in any of these forms: ``Sequences``; array or DataFrame of shape
             (n_samples, n_steps * n_channels), each row one sequence read step by step; array of shape
-            (n_samples, n_steps, n_channels); list or object array of arrays of shape (n_steps_i, n_channels) or
-            (n_steps_i,). Steps at the head or tail of a dense sequence that are all NaN are padding. Nested lists, if
-            all are of one length, are the array that they make.
+            (n_samples, n_steps, n_channels); list, or array or Series of objects or lists, of arrays of shape
+            (n_steps_i, n_channels) or (n_steps_i,). Steps at the head or tail of a dense sequence that are all NaN are
+            padding. Nested lists, if all are of one length, are the array that they make.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -44,6 +44,7 @@ class SequenceReader(NetEstimator):
                 "X is a table with a time index, and each of its rows is read as one sequence of its columns. If its "
                 f"rows are the steps, put SlidingWindow before {type(self).__name__} in a Pipeline.",
             )
+        _check_cells(X)
         X = plain_data(X, "X")
         table = validate_data(self, X, reset=reset, dtype=dtype, ensure_all_finite="allow-nan")
         sequences = as_sequences(table, n_channels=int(self.n_channels), dtype=dtype)
@@ -138,6 +139,16 @@ class SequenceReader(NetEstimator):
             )
         check_usable(held_out, "X_val")
         return held_out
+
+
+def _check_cells(table: Any) -> None:
+    """ValueError if those of a table's column are sequences."""
+    for name, dtype in zip(getattr(table, "columns", ()), getattr(table, "dtypes", ()), strict=False):
+        if getattr(dtype, "kind", "O") == "O" and is_ragged(table[name]):
+            raise ValueError(
+                f"Column {name!r} of X has a sequence in each cell. Pass X[{name!r}] itself; several such columns as a "
+                "list that has for each row np.column_stack of its cells, of shape (n_steps, n_channels)."
+            )
 
 
 def as_dense(X: Any, name: str) -> Any:

@@ -9,14 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sklearn_rnn._validation import plain_data
-from sklearn_rnn.sequences import Sequences, as_sequences, is_vector_of_objects
+from sklearn_rnn.sequences import Sequences, as_sequences, is_vector_of_lists
 
 
 def form_of(y: Any) -> str:
     """ "sequences", "list" or "dense": the form in which predictions are given back."""
     if isinstance(y, Sequences):
         return "sequences"
-    is_list = isinstance(y, (list, tuple)) or is_vector_of_objects(y)
+    is_list = isinstance(y, (list, tuple)) or is_vector_of_lists(y)
     return "list" if is_list else "dense"
 
 

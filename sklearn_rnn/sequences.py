@@ -253,10 +253,10 @@ def as_sequences(X: Any, *, n_channels: int = 1, dtype: DTypeLike = np.float32) 
     ----------
     X : Sequences or array-like
         One of: ``Sequences``; an array or DataFrame of shape (n_samples, n_steps * n_channels), a row being one
-        sequence read step by step; an array of shape (n_samples, n_steps, n_channels); a list or object array of
-        arrays of shape (n_steps_i, n_channels) or (n_steps_i,); nested lists, if all are of one length, are the array
-        that they make. Steps at the head or the tail of a dense sequence that are NaN in every channel are padding;
-        other NaN are missing values.
+        sequence read step by step; an array of shape (n_samples, n_steps, n_channels); a list, or an array or
+        Series of objects or lists, of arrays of shape (n_steps_i, n_channels) or (n_steps_i,); nested lists, if all are
+        of one length, are the array that they make. Steps at the head or the tail of a dense sequence that are NaN in
+        every channel are padding; other NaN are missing values.
     n_channels : int, default=1
         How many numbers make one step of a 2-D X.
     dtype : {np.float32, np.float64}, default=np.float32
@@ -307,17 +307,18 @@ def is_table(X: Any) -> bool:
 
 
 def is_ragged(X: Any) -> bool:
-    """Whether X is a list of sequences: arrays as items, an object array or Series of them, or unequal lists."""
-    if is_vector_of_objects(X):
+    """Whether X is a list of sequences: arrays as items, an array or Series of them, or unequal lists."""
+    if is_vector_of_lists(X):
         return len(X) > 0 and all(_is_sequence(item) for item in X)
     if not isinstance(X, (list, tuple)) or not X or not all(_is_sequence(item) for item in X):
         return False
     return not all(isinstance(item, (list, tuple)) for item in X) or len({len(item) for item in X}) > 1
 
 
-def is_vector_of_objects(X: Any) -> bool:
-    """Whether X is an array of objects, or a Series of pandas, of one dimension."""
-    return str(getattr(X, "dtype", "")) == "object" and getattr(X, "ndim", 0) == 1
+def is_vector_of_lists(X: Any) -> bool:
+    """Whether X is an array or Series of objects, or of lists as polars and Arrow have them, of one dimension."""
+    kind = str(getattr(X, "dtype", "")).lower()
+    return kind.startswith(("object", "list")) and len(getattr(X, "shape", ())) == 1
 
 
 def _is_sequence(item: Any) -> bool:
@@ -362,6 +363,8 @@ def _as_row_selector(key: Any) -> NDArray:
 def _to_numeric(X: Any, dtype: DTypeLike, name: str) -> NDArray:
     with reading(name, "Pass numbers: arrays of shape (n_steps, n_channels), or (n_samples, n_steps, n_channels)."):
         array = np.asarray(X)
+        if array.dtype == object and array.ndim == 1 and len(array) and all(map(_is_sequence, array)):
+            array = np.array(array.tolist())  # of steps that are arrays, as Parquet files have them
         if array.dtype == object and hasattr(X, "isna"):  # pandas' nullable types
             array = np.where(X.isna(), np.nan, array)
         if array.dtype.kind == "c":

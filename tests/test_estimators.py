@@ -606,6 +606,11 @@ BAD_DATA = {
     "strings": ([["a", "b"], ["c", "d"]], [0.0, 1.0], "could not convert string to float"),
     "strings in a ragged list": ([["a"], ["c", "d"]], [0.0, 1.0], "Sample 0 of X cannot be used: could not convert"),
     "empty": (np.empty((0, 6, 2)), np.empty(0), "at least one sample"),
+    "a table of sequences": (
+        pd.DataFrame({"a": [1.0] * 20, "b": list(GOOD_X)}),
+        GOOD_Y,
+        "Column 'b' of X has a sequence in each cell. Pass X\\['b'\\] itself",
+    ),
     "no steps": (np.empty((20, 0, 2)), GOOD_Y, "at least one sample, step and channel"),
     "ragged channels": ([np.ones((3, 2)), np.ones((4, 3))], [0.0, 1.0], "Sample 1 of X has 3 channels, but sample 0"),
     "y of another length": (GOOD_X, GOOD_Y[:-1], "inconsistent numbers of samples"),

@@ -59,6 +59,16 @@ def test_a_table_of_polars_is_read_as_one_of_pandas_by_the_estimators():
         np.testing.assert_array_equal(*[getattr(m, "feature_names_in_", None) for m in (of_polars, of_scikit_learn)])
 
 
+@pytest.mark.parametrize(
+    "lists", [[[1.0, 2.0], [3.0]], [[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0]]]], ids=["(n,)", "(n, 2)"]
+)
+def test_a_column_of_lists_of_polars_is_read_as_a_list_of_arrays(lists):
+    polars, y = pytest.importorskip("polars"), np.arange(40.0)
+    column, arrays = polars.Series(lists * 20), [np.array(item) for item in lists * 20]
+    model = RNNRegressor(**TINY)
+    np.testing.assert_array_equal(model.fit(column, y).predict(column), clone(model).fit(arrays, y).predict(arrays))
+
+
 def test_windows_of_a_table_of_polars_are_those_of_pandas():
     frame = sales()
     window = SlidingWindow(3, time="day", group="shop")

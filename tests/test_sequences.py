@@ -307,6 +307,24 @@ def test_a_ragged_list_becomes_sequences(make, item):
     assert_same(made, AS_LIST)
 
 
+def test_steps_may_be_arrays_within_an_array_as_parquet_files_have_them():
+    assert_same(as_sequences([object_array(list(array)) for array in AS_LIST]), AS_LIST)
+    assert_same(as_sequences(pd.Series([object_array(list(array)) for array in AS_LIST])), AS_LIST)
+    with pytest.raises(ValueError, match="Sample 0 of X cannot be used: .* Pass numbers"):
+        as_sequences([object_array([[1.0, 2.0], [3.0]])])
+
+
+def test_a_column_of_lists_of_another_library_becomes_sequences():
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    for lists, depth in (([[1.0, None], [3.0]], 1), ([array.tolist() for array in AS_LIST], 2)):
+        kind = arrow.float64()
+        for _ in range(depth):
+            kind = arrow.list_(kind)
+        column = pd.Series(arrow.array(lists, type=kind), dtype=pd.ArrowDtype(kind))
+        expected = AS_LIST if depth == 2 else [[[1], [np.nan]], [[3]]]
+        assert_same(as_sequences(column), expected)
+
+
 def test_a_ragged_list_of_one_channel_needs_no_second_dimension():
     assert_same(as_sequences([[1.0, 2.0], np.array([3.0])]), [[[1], [2]], [[3]]])
     assert_same(as_sequences([pd.Series([1.0, 2.0]), pd.Series([3.0])]), [[[1], [2]], [[3]]])
