@@ -40,10 +40,11 @@ from sklearn_rnn._panel import (
     bounds_of_runs,
     check_same_roles,
     check_spacing,
+    completed,
     cut_at_one_time,
     sort_rows,
+    warn_of_other_days,
     warn_of_rows_alone,
-    warn_of_weekends,
     with_static_values,
 )
 from sklearn_rnn._prediction import predict_forecasts
@@ -137,10 +138,11 @@ class BaseForecaster(HistoryForecaster):
         if resume:
             check_same_kind(times, self._frequency.kind, "the data")
             check_spacing(rows, self._frequency)
-            return rows
+            return completed(rows, self._roles, self._frequency)
         self._frequency = find_frequency(times, rows, original)
+        warn_of_other_days(rows, self._frequency)
+        rows = completed(rows, self._roles, self._frequency)
         warn_of_rows_alone(rows, self._frequency)
-        warn_of_weekends(rows, self._frequency)
         self.season_ = self._frequency.season
         longest = int(rows.sizes().max())
         self.segment_size_ = self._frequency.segment_size if self.segment_size == "auto" else int(self.segment_size)
@@ -188,7 +190,7 @@ class BaseForecaster(HistoryForecaster):
 
     def _train(self, rows: Rows, resume: bool, device: str, task: FitTask) -> None:
         seed = self._draw_seed()
-        runs = bounds_of_runs(rows, self._frequency.max_gap)
+        runs = bounds_of_runs(rows, self._frequency)
         _warn_of_short_runs(runs, rows, self.n_steps_ + self.horizon)
         starts, ends = rows.bounds()
         changes = self._season_changes(rows, runs[0], ends - 1)
@@ -326,6 +328,7 @@ class BaseForecaster(HistoryForecaster):
         if resume:
             module, criterion, state = self._continued()
             module.factors.fill_(torch.nan)
+            module.may_lack_targets |= bool(np.isnan(rows.values[:, : self._roles.n_targets]).any())
             return module, criterion, state
         starts, stops = runs
         stops = np.maximum(np.minimum(stops, group_stops[rows.groups[starts]]), starts)
@@ -474,8 +477,8 @@ def _warn_of_short_runs(runs: tuple, rows: Rows, n_rows: int) -> None:
         warn(
             f"Gaps in time cut the rows into {len(lengths)} stretches of {int(np.median(lengths))} rows (median), and "
             "windows end there: most are short. Fill gaps by rows of NaN, for example with df.asfreq; or, if what "
-            "follows a gap goes on from what was before it, as with opening hours or trading days, number the rows "
-            "and name that column with time=.",
+            "follows a gap goes on from what was before it, number the rows and name that column with time=. Opening "
+            "hours need neither, if they are the same for two weeks or more.",
         )
 
 

@@ -16,6 +16,7 @@ from sklearn_rnn._panel import (
     Roles,
     check_columns,
     check_spacing,
+    completed,
     find_roles,
     frame_of_array,
     read_history,
@@ -102,7 +103,7 @@ class HistoryForecaster(NetEstimator):
         """The rows of a table, sorted."""
         rows, times, _ = self._read(frame, self._net_dtype, self._frequency.zone)
         check_same_kind(times, self._frequency.kind, "the data")
-        rows = sort_rows(rows, self._frequency.kind)
+        rows = completed(sort_rows(rows, self._frequency.kind), self._roles, self._frequency)
         warn_of_rows_alone(rows, self._frequency)
         return rows
 
@@ -111,6 +112,7 @@ class HistoryForecaster(NetEstimator):
         rows = given
         if rows.times is not None or follow:
             rows = sort_rows(joined(history(self._remembered, rows), rows), self._frequency.kind)
+            rows = completed(rows, self._roles, self._frequency)
         check_spacing(rows, self._frequency)
         return with_static_values(rows, self._roles)
 
@@ -160,4 +162,4 @@ class HistoryForecaster(NetEstimator):
             Rows(kept.values, kept.groups, labels, kept.times),
             Rows(rows.values, codes[rows.groups], labels, rows.times),
         )
-        self._remember(sort_rows(both, self._frequency.kind))
+        self._remember(completed(sort_rows(both, self._frequency.kind), self._roles, self._frequency))

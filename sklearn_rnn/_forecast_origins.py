@@ -32,7 +32,7 @@ class OriginForecaster(BaseForecaster):
 
         A net that has learned from whole windows makes nothing of a few rows.
         """
-        starts, stops = bounds_of_runs(history, self._frequency.max_gap)
+        starts, stops = bounds_of_runs(history, self._frequency)
         groups = history.groups[starts]
         is_short = (stops - starts)[_is_last(groups)] < self._shortest_window  # (n_groups,)
         return self._with_filled(history, starts[_follows(groups) & is_short[groups]])[0]
@@ -54,7 +54,7 @@ class OriginForecaster(BaseForecaster):
 
     def _last_windows(self, history: Rows, both: Rows) -> Sequences:
         """The window that ends at each group's last row, found in the rows with `horizon` coming ones a group."""
-        starts, stops = bounds_of_runs(history, self._frequency.max_gap)
+        starts, stops = bounds_of_runs(history, self._frequency)
         last_runs = _is_last(history.groups[starts])
         shift = np.arange(len(history.labels)) * self.horizon
         first = np.maximum(starts, stops - self.n_steps_)[last_runs]
@@ -69,12 +69,12 @@ class OriginForecaster(BaseForecaster):
         `after_fit` says that these are expected to follow the rows of fit, as those of a test fold do.
         """
         given, first_new = self._read_new(frame, follow=True)
-        starts, _ = bounds_of_runs(given, self._frequency.max_gap)
+        starts, _ = bounds_of_runs(given, self._frequency)
         if after_fit:
             _warn_of_a_gap_behind_fit(first_new, given.bounds()[0], starts)
         rows, position = self._with_filled(given, starts[_follows(given.groups[starts])])
         first_new, starts = position[first_new], position[starts]
-        runs = bounds_of_runs(rows, self._frequency.max_gap)
+        runs = bounds_of_runs(rows, self._frequency)
         windows = self._windows_of(rows, runs, None, first_new[rows.groups[runs[0]]])
         if len(starts) > len(runs[0]):
             windows = self._cut_at_gaps(windows, starts, position)

@@ -12,12 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sklearn_rnn._rows import Rows, spacings
+from sklearn_rnn._schedule import DAY, HOUR, WeeklySchedule, find_schedule
 from sklearn_rnn._times import (
     BUSINESS_DAYS,
-    DAY,
     DURATIONS,
     FLOATS,
-    HOUR,
     INTEGERS,
     NUMERIC,
     TIMESTAMPS,
@@ -26,12 +25,14 @@ from sklearn_rnn._times import (
     default_max_gap,
     format_time,
     gap_as_number,
+    is_gap,
     zone_name,
 )
 
 ROWS, NUMBERS, EVEN, DAYS = "rows", "numbers", "nanoseconds", "days"
 WORKDAYS, MONTHS, MONTH_ENDS = "business days", "months", "month ends"
 OFFSETS = "offsets"  # of pandas, by its alias
+SCHEDULE = "weekly schedule"  # by its moments
 
 # Longest step of a calendar, in days, and the months that it stands for.
 _MONTHS_OF_STEP = {31: 1, 92: 3, 366: 12}
@@ -44,10 +45,10 @@ LONGEST_SEGMENT, SEGMENT_WITHOUT_SEASON = 48, 8
 class Frequency:
     """Spacing in plain values.
 
-    `unit` is one of the units above, `count` how many of them are between two rows, `kind` and `dtype` say what times
-    look like to the user, `zone` and `period` are set for those that have one, `max_gap` is the longest step that is
-    no gap, None for rows without times, `name` is that of the times, `days` are those of the month that series are on,
-    each on one, or on the last of a month without it.
+    `unit` is one of the units above, `count` how many of them are between two rows, or which offset or schedule, `kind`
+    and `dtype` say what times look like to the user, `zone` and `period` are set for those that have one, `max_gap` is
+    the longest step that is no gap, None for rows without times, `name` is that of the times, `days` are those of the
+    month that series are on, each on one, or on the last of a month without it.
     """
 
     unit: str
@@ -67,6 +68,8 @@ class Frequency:
             return WORKDAYS_A_WEEK
         if self.unit in (MONTHS, MONTH_ENDS):
             return MONTHS_A_YEAR // self.count if MONTHS_A_YEAR % self.count == 0 else 1
+        if self.unit == SCHEDULE:
+            return self._schedule.season
         if self.unit == OFFSETS:
             year = pd.date_range("2000-01-01", "2000-12-31", freq=self.count)
             return max(len(year), 1)
@@ -79,8 +82,13 @@ class Frequency:
         return int(cycle // self.count) if cycle % self.count == 0 else 1
 
     @property
-    def is_daily(self) -> bool:
-        return (self.unit, self.count) in ((DAYS, 1), (EVEN, DAY))
+    def _schedule(self) -> WeeklySchedule:
+        return WeeklySchedule(tuple(self.count))
+
+    @property
+    def tells_days(self) -> bool:
+        """Whether series may differ in the days of the week that they have rows on."""
+        return self.unit == SCHEDULE or (self.unit, self.count) in ((DAYS, 1), (EVEN, DAY))
 
     @property
     def has_dates(self) -> bool:
@@ -96,15 +104,26 @@ class Frequency:
         season = self.season
         if season == 1:
             return SEGMENT_WITHOUT_SEASON
-        return max(size for size in range(1, LONGEST_SEGMENT + 1) if season % size == 0)
+        size = max(size for size in range(1, LONGEST_SEGMENT + 1) if season % size == 0)
+        if size < min(season, SEGMENT_WITHOUT_SEASON):  # 79 bars a day are two segments, though nothing divides them
+            size = -(-season // -(-season // LONGEST_SEGMENT))
+        return size
 
     @property
     def shortest_step(self) -> Any:
         """What lies at least between two rows of a series, None if that is not told."""
         if self.unit in (NUMBERS, EVEN):
             return self.count
+        if self.unit == SCHEDULE:
+            step = int(self._schedule.steps.min())
+            return step - HOUR if self.zone and step > HOUR else step
         days = {DAYS: 1, WORKDAYS: 1, MONTHS: 28, MONTH_ENDS: 28}.get(self.unit)
         return None if days is None else days * int(self.count) * DAY - HOUR  # a clock may be put forward
+
+    @property
+    def most_missing(self) -> int:
+        """How many rows, one after the other, become rows of NaN where they lack: a week of a schedule."""
+        return len(self.count) if self.unit == SCHEDULE else 0
 
     @property
     def readable_step(self) -> str:
@@ -113,6 +132,8 @@ class Frequency:
             return format_time(self.count, self.kind if self.kind in NUMERIC else DURATIONS)
         if self.unit == OFFSETS:
             return str(self.count)
+        if self.unit == SCHEDULE:
+            return format_time(self._schedule.steps.min(), DURATIONS)
         return f"{self.count} {self.unit.removesuffix('s') if self.count == 1 else self.unit}"
 
     def after(self, last: NDArray, n_steps: int, history: Rows | None = None) -> NDArray:
@@ -120,22 +141,31 @@ class Frequency:
 
         Where they are the last ones of series, sorted rows of these tell on which day of the month each is.
         """
+        ahead = np.arange(1, n_steps + 1)
         if self.unit in (ROWS, NUMBERS, EVEN):
-            return last[:, None] + self.count * np.arange(1, n_steps + 1)
+            return last[:, None] + self.count * ahead
         dates = self.dates(last)
         if self.unit in (OFFSETS, WORKDAYS):
             return self._after_by_offset(dates, n_steps)
         wall = dates.tz_localize(None).as_unit("ns")
-        counts = int(self.count) * np.arange(1, n_steps + 1)
-        if self.unit == DAYS:
-            following = wall.to_numpy()[:, None] + counts * np.timedelta64(DAY, "ns")
+        if self.unit == SCHEDULE:
+            positions = self._schedule.positions(self._clock(last))[:, None] + ahead
+            following = self._schedule.clock(positions).view("datetime64[ns]")
+        elif self.unit == DAYS:
+            following = wall.to_numpy()[:, None] + int(self.count) * ahead * np.timedelta64(DAY, "ns")
         else:
-            following = self._months_after(wall, counts, history)
+            following = self._months_after(wall, int(self.count) * ahead, history)
         if self.zone is None:
             return following.view(np.int64)
         flat = pd.DatetimeIndex(following.ravel())  # the first of an hour that comes twice, the next of one that lacks
         zoned = flat.tz_localize(self.zone, ambiguous=np.ones(len(flat), dtype=bool), nonexistent="shift_forward")
         return zoned.asi8.reshape(following.shape)
+
+    def is_gap(self, times: NDArray) -> NDArray[np.bool_]:
+        """Where the step from one time to the next is longer than between the rows of a series, (n_rows - 1,)."""
+        if self.unit == SCHEDULE:
+            return np.diff(self._schedule.positions(self._clock(times))) > 1
+        return is_gap(times, self.max_gap)
 
     def days_of_week(self, times: NDArray) -> NDArray:
         """From 0 for Monday, of times as numbers."""
@@ -176,6 +206,10 @@ class Frequency:
         n_days = ((month + counts + 1).astype("datetime64[D]") - later).astype(np.int64)
         time_of_day = (last - last.normalize()).to_numpy()[:, None]
         return later + (np.minimum(day[:, None], n_days) - 1) + time_of_day
+
+    def _clock(self, times: NDArray) -> NDArray[np.int64]:
+        """Times as the clock of their zone shows them."""
+        return self.dates(times).tz_localize(None).as_unit("ns").asi8
 
     def dates(self, numbers: NDArray) -> pd.DatetimeIndex:
         """Times as numbers, in the zone of the series."""
@@ -270,6 +304,10 @@ def _calendar_unit(zone: Any, rows: Rows, steps: NDArray, gap: int | None) -> tu
         if months and days:
             unit = MONTH_ENDS if bool(wall.is_month_end.all()) else MONTHS
             return unit, months, months * 31 * DAY + slack if gap is None else gap, days
+    schedule = find_schedule(local, steps)
+    is_workdays = n_days == BUSINESS_DAYS and step < 2 * DAY and _is_on_workdays(local, schedule)
+    if schedule is not None and not is_workdays:
+        return SCHEDULE, schedule.moments, int(schedule.steps.max()), ()
     if gap is None:
         offset, longest = _offset_of([local[start:end] for start, end in zip(*rows.bounds(), strict=True)], months)
         return OFFSETS, offset, longest, ()
@@ -277,11 +315,18 @@ def _calendar_unit(zone: Any, rows: Rows, steps: NDArray, gap: int | None) -> tu
         in_days = np.rint(steps / DAY)
         if (in_days % in_days.min()).any():  # else a gap in steps of 28 days
             return MONTHS, _MONTHS_OF_STEP[int(n_days)], gap, ()
-    if n_days == BUSINESS_DAYS and step < 2 * DAY:
+    if is_workdays:
         return WORKDAYS, 1, gap, ()
     if slack:
         return DAYS, round(step / DAY), gap, ()
     return EVEN, step, gap, ()
+
+
+def _is_on_workdays(dates: pd.DatetimeIndex, schedule: WeeklySchedule | None) -> bool:
+    """Whether there is one row on each day from Monday to Friday; too few weeks for a schedule may lack some."""
+    if schedule is None:
+        return bool((dates.day_of_week < 5).all())
+    return len(schedule.moments) == WORKDAYS_A_WEEK == len(np.unique(dates.day_of_week[dates.day_of_week < 5]))
 
 
 def _months_between(wall: pd.DatetimeIndex, rows: Rows) -> int:

@@ -33,7 +33,7 @@ from sklearn_rnn._rows import (
     times_of_frame,
     with_numbers,
 )
-from sklearn_rnn._times import ZONED, Times, check_same_kind, format_time, is_gap, read_times
+from sklearn_rnn._times import ZONED, Times, check_same_kind, format_time, read_times
 from sklearn_rnn._validation import plain_data
 
 # What a calendar feature counts, from 0, and how many there are before it starts again.
@@ -53,6 +53,7 @@ SOME_GROUPS = "To forecast some groups alone, such as those that have not ended,
 MANY_CATEGORIES = 100
 MANY_DATES = 20  # for categories
 FORTNIGHT = 10  # rows, without weekends
+DAYS_OF_WEEK = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 _GAPS_AT_ONCE = 4_096
 
 
@@ -230,9 +231,9 @@ def with_static_values(rows: Rows, roles: Roles) -> Rows:
     return rows if values is rows.values else Rows(values, rows.groups, rows.labels, rows.times)
 
 
-def bounds_of_runs(rows: Rows, max_gap: float | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def bounds_of_runs(rows: Rows, frequency: Frequency) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First row and end of each stretch of sorted rows of one group without a gap."""
-    starts = first_rows_of_runs(rows.groups, rows.times, max_gap)
+    starts = first_rows_of_runs(rows.groups, None if rows.times is None else frequency.is_gap(rows.times))
     return starts, np.append(starts[1:], len(rows.groups))
 
 
@@ -296,6 +297,15 @@ def rows_after(rows: Rows, horizon: int, roles: Roles, frequency: Frequency, fut
         raise ValueError("future is given, but the model has no known covariates. Leave future out, or name known=.")
     _put_calendar(values, times, roles, frequency)
     return Rows(values, groups, rows.labels, times)
+
+
+def completed(rows: Rows, roles: Roles, frequency: Frequency) -> Rows:
+    """The sorted rows with rows of NaN where few lack in their schedule, so that a day later is as many rows later."""
+    if not frequency.most_missing:
+        return rows
+    gaps = bounds_of_runs(rows, frequency)[0]
+    gaps = gaps[np.diff(rows.groups, prepend=-1)[gaps] == 0]
+    return with_missing_rows(rows, gaps, roles, frequency, frequency.most_missing)[0] if len(gaps) else rows
 
 
 def with_missing_rows(
@@ -429,7 +439,7 @@ def warn_of_rows_alone(rows: Rows, frequency: Frequency) -> None:
     """Tell of groups of sorted rows that are all farther from each other than those of fit."""
     if rows.times is None:
         return
-    apart = groups_apart(rows.groups, ~is_gap(rows.times, frequency.max_gap), 3)
+    apart = groups_apart(rows.groups, ~frequency.is_gap(rows.times), 3)
     if len(apart):
         warn(
             f"No two rows{of_group(rows.labels[apart[0]])} are {frequency.readable_step} apart, the spacing of fit, so "
@@ -438,18 +448,20 @@ def warn_of_rows_alone(rows: Rows, frequency: Frequency) -> None:
         )
 
 
-def warn_of_weekends(rows: Rows, frequency: Frequency) -> None:
-    """Tell of groups that have none, where the spacing of all is a day: their forecasts would fall on weekends."""
-    if rows.times is None or not frequency.is_daily or len(rows.labels) == 1:
+def warn_of_other_days(rows: Rows, frequency: Frequency) -> None:
+    """Tell of groups without rows on some days of the week on which others have some: their forecasts fall on these."""
+    if rows.times is None or not frequency.tells_days or len(rows.labels) == 1:
         return
-    at_weekend = frequency.days_of_week(rows.times) >= 5
-    without = np.bincount(rows.groups[at_weekend], minlength=len(rows.labels)) == 0
-    without = np.flatnonzero(without & (rows.sizes() >= FORTNIGHT))
+    on_days = np.zeros((len(rows.labels), 7), dtype=bool)
+    on_days[rows.groups, frequency.days_of_week(rows.times)] = True
+    lacks = on_days.any(axis=0) & ~on_days  # (n_groups, 7)
+    without = np.flatnonzero(lacks.sum(axis=1) * rows.sizes() >= 2 * FORTNIGHT)  # fewer may lack by chance
     if len(without):
+        days = " and ".join(np.array(DAYS_OF_WEEK)[lacks[without[0]]])
         warn(
-            f"There are no rows{of_group(rows.labels[without[0]])} on Saturdays and Sundays{among_all(without)}, but "
-            "the spacing of all groups together is a day: each weekend is a gap there, and forecasts fall on weekends. "
-            "Fit business days apart from other days, or add the weekends as rows of NaN, for example with df.asfreq.",
+            f"There are no rows{of_group(rows.labels[without[0]])} on {days}{among_all(without)}, but other groups "
+            "have some: such a day counts as missing there, and forecasts fall on it. Fit series that differ in their "
+            "days apart from each other.",
         )
 
 

@@ -74,11 +74,11 @@ def sorted_order(groups: NDArray, times: NDArray | None) -> NDArray[np.int64] | 
     return np.argsort(groups, kind="stable") if times is None else np.lexsort((times, groups))
 
 
-def first_rows_of_runs(groups: NDArray, times: NDArray | None, max_gap: float | None) -> NDArray[np.int64]:
-    """Where the sorted rows change their group or leave a gap."""
+def first_rows_of_runs(groups: NDArray, gaps: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Where the sorted rows change their group or leave a gap, which there may be before each row but the first."""
     breaks = groups[1:] != groups[:-1]
-    if times is not None and max_gap is not None:
-        breaks |= is_gap(times, max_gap)
+    if gaps is not None:
+        breaks |= gaps
     return np.concatenate([[0], np.flatnonzero(breaks) + 1])
 
 

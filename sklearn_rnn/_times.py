@@ -13,17 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sklearn_rnn._errors import reading, warn
+from sklearn_rnn._schedule import DAY, HOUR, find_schedule
 
 INTEGERS, FLOATS = "integers", "floats"
 TIMESTAMPS, ZONED, DURATIONS = "timestamps", "timestamps with a time zone", "durations"
 NUMERIC = (INTEGERS, FLOATS)
 
-HOUR = 3_600_000_000_000  # in nanoseconds, as all timestamps and durations
-DAY = 24 * HOUR
 # Least and greatest spacing, in days, of months, quarters and years: regular, though not even.
 CALENDARS = [(28, 31), (89, 92), (365, 366)]
-# Business days: a weekend and the holidays around it do not interrupt them.
-BUSINESS_DAYS, WEEKEND = 5, 3
+WEEKEND, HOLIDAYS = 3, 2  # in days: none of them interrupts business days
+BUSINESS_DAYS = WEEKEND + HOLIDAYS
 LARGEST_SHARE_OF_GAPS = 0.1  # between the rows of a group that are taken for followers
 
 
@@ -214,8 +213,8 @@ def default_max_gap(times: Times, spacings: NDArray) -> Any:
     Returns
     -------
     int, float, Timedelta or None
-        1 for integers; the spacing of an even series; for business days, months, quarters and years the longest
-        that their calendar has; None, with a warning, for an irregular series.
+        1 for integers; the spacing of an even series; for months, quarters, years, business days and other days of the
+        week the longest that their calendar has; None, with a warning, for an irregular series.
     """
     if times.kind == INTEGERS:
         if spacings.size and spacings.min() > 1:
@@ -229,6 +228,9 @@ def default_max_gap(times: Times, spacings: NDArray) -> Any:
     if times.kind == ZONED:
         spacings, slack = _without_clock_changes(spacings)
     step = _calendar_step(spacings) if times.kind != DURATIONS else None
+    schedule = None if step is not None or times.dates is None else find_schedule(times.dates, spacings)
+    if schedule is not None and schedule.is_daily:
+        step = int(schedule.steps.max()) + HOLIDAYS * DAY
     if step is None:
         step = _even_step(spacings, times.kind)
         if step == DAY and times.dates is not None and _skips_weekends(times.dates, spacings):

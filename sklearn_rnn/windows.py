@@ -45,6 +45,7 @@ from sklearn_rnn._times import (
     check_same_kind,
     default_max_gap,
     gap_as_number,
+    is_gap,
     read_max_gap,
     warn_of_counted_groups,
     with_clock_changes,
@@ -86,7 +87,7 @@ def window_bounds(
     order = sorted_order(groups, times)
     if order is not None:
         groups, times = groups[order], None if times is None else times[order]
-    runs = first_rows_of_runs(groups, times, max_gap)
+    runs = first_rows_of_runs(groups, None if times is None or max_gap is None else is_gap(times, max_gap))
     starts = np.arange(1 - n_steps, n_rows + 1 - n_steps)
     np.maximum(starts, np.repeat(runs, np.diff(runs, append=n_rows)), out=starts)
     lengths = np.arange(1, n_rows + 1)
@@ -134,7 +135,7 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     max_gap : number, str or timedelta-like, default=None
         No window crosses a longer step in time. A number for numeric times, a length of time such as "1h" for
         timestamps. None finds it: 1 for integers; the spacing of evenly spaced times; the longest step of business
-        days, months, quarters and years; no limit, with a warning, for irregular times.
+        days, other days of the week, months, quarters and years; no limit, with a warning, for irregular times.
     context : {"auto", "always", "never"}, default="auto"
         Whether the last rows of each group in `fit` are the history of later rows in `transform`. "auto": those that
         are earlier than all given rows of their group, across no gap; never without times. "always": as "auto", but

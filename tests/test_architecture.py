@@ -61,6 +61,7 @@ FLOORS = {
     "_randomness": 0,
     "_statistics": 0,
     "_times": 0,
+    "_schedule": 0,
     "_frequency": 0,
     "_distributed": 0,
     "_rows": 0,

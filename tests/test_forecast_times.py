@@ -11,6 +11,7 @@ from sklearn_rnn import RNNForecaster, load, save
 from sklearn_rnn._frequency import Frequency, find_frequency
 from sklearn_rnn._panel import CALENDAR, calendar_features
 from sklearn_rnn._rows import Rows
+from sklearn_rnn._schedule import find_schedule
 from sklearn_rnn._times import read_times
 
 TINY = {"hidden_size": 8, "max_epochs": 2, "random_state": 0, "n_threads": 1, "device": "cpu"}
@@ -227,11 +228,102 @@ def test_days_and_months_keep_the_time_of_day_of_their_zone(unit):
     assert [time for time, other in pairs if time != other and other.year < 2025] == [spring]
 
 
+def days_of_week(days, n_rows=120):
+    return pd.date_range("2024-03-04", periods=n_rows, freq=pd.offsets.CustomBusinessDay(weekmask=days), name="time")
+
+
+def hours_of_days(first, last, step="h", days="D", n_days=40, zone=None):
+    hours = pd.timedelta_range(first, last, freq=step).to_numpy()
+    starts = pd.date_range("2024-03-04", periods=n_days, freq=days).to_numpy()
+    return pd.DatetimeIndex((starts[:, None] + hours).ravel(), name="time").tz_localize(zone)
+
+
+@pytest.mark.parametrize(
+    ("times", "season"),
+    [
+        (days_of_week("Mon Tue Wed Thu Fri Sat"), 6),
+        (days_of_week("Sun Mon Tue Wed Thu"), 5),
+        (days_of_week("Mon Tue Fri"), 3),
+        (days_of_week("Mon Wed Fri").tz_localize("Europe/Berlin"), 3),
+        (hours_of_days("8h", "19h"), 12),
+        (hours_of_days("8h", "19h", zone="Europe/Berlin"), 12),
+        (hours_of_days("9h30min", "16h", "30min", "B"), 14),
+        (hours_of_days("7h", "21h", "7h"), 3),
+        (hours_of_days("0h", "23h", "h", "B"), 24),
+        (hours_of_days("8h", "19h").difference(hours_of_days("14h", "19h", days="W-SAT", n_days=6)), 78),
+    ],
+    ids=lambda of: "" if isinstance(of, int) else f"{of[0]} to {of[-1]}",
+)
+def test_a_weekly_schedule_goes_on(times, season, tmp_path):
+    pytest.importorskip("skops", reason='the extra "safe" is not installed')
+    known, coming = times[: 3 * len(times) // 4], times[3 * len(times) // 4 :][:10]
+    model = RNNForecaster("y", 10, **TINY).fit(pd.DataFrame({"y": np.arange(len(known)) % 7.0}, index=known))
+    save(model, tmp_path / "model.skops")
+    for fitted in (model, load(tmp_path / "model.skops")):
+        forecast = fitted.predict()
+        assert forecast.index.tolist() == coming.tolist()
+        assert forecast.index.dtype == times.dtype
+    assert model.season_ == season
+
+
+def test_rows_that_lack_in_a_schedule_count_as_rows_of_nan():
+    times = hours_of_days("8h", "19h", n_days=50)
+    df = pd.DataFrame({"y": np.sin(np.arange(600) / 2), "p": np.arange(600) % 5, "s": 2.0}, index=times)
+    lacking = [*range(24, 36), 100, 101, 460, *range(540, 545)]  # a day off, and some hours
+    full = df.copy()
+    full.iloc[lacking, :2] = np.nan
+    holes = df.drop(df.index[lacking])
+    of_full, of_holes = (
+        RNNForecaster("y", 6, static=["s"], **TINY).fit(table[table.index < times[500]]) for table in (full, holes)
+    )
+    pd.testing.assert_frame_equal(of_holes.predict(), of_full.predict())
+    late_full, late_holes = (table[table.index >= times[500]] for table in (full, holes))
+    pd.testing.assert_frame_equal(of_holes.predict(late_holes), of_full.predict(late_full))
+    assert of_holes.score(late_holes) == of_full.score(late_full)
+    pd.testing.assert_frame_equal(of_holes.backtest(late_holes), of_full.backtest(late_full))
+    pd.testing.assert_frame_equal(of_holes.update(late_holes).predict(), of_full.update(late_full).predict())
+
+
+def test_more_than_a_week_without_rows_is_a_gap_in_a_schedule():
+    times = hours_of_days("8h", "19h", n_days=80)
+    for n_days, is_bridged in ((7, True), (8, False)):
+        known = times[: 12 * 60].append(times[12 * (60 + n_days) :])
+        df = pd.DataFrame({"y": np.arange(len(known)) % 5.0}, index=known)
+        model = RNNForecaster("y", 2, n_steps=300, **TINY).fit(df)
+        assert np.isnan(model._last_values).sum() == 12 * n_days * is_bridged
+
+
+def test_rows_outside_of_a_schedule_do_not_move_it():
+    times = days_of_week("Mon Tue Wed Thu Fri Sat")
+    model = RNNForecaster("y", 2, **TINY).fit(pd.DataFrame({"y": np.arange(114) % 6.0}, index=times[:114]))
+    sunday = times[113] + pd.Timedelta("1D")
+    assert sunday.day_name() == "Sunday"
+    forecast = model.predict(pd.DataFrame({"y": [1.0]}, index=pd.DatetimeIndex([sunday], name="time")))
+    assert forecast.index.day_name().tolist() == ["Monday", "Tuesday"]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.date_range("2024-01-01", periods=1_000, freq="h"),
+        pd.date_range("2024-01-01", periods=1_000, freq="h").delete([50, 51, 300]),
+        pd.date_range("2024-01-01", periods=1_000, freq="h", tz="Europe/Berlin")[::5],
+        hours_of_days("0h", "22h"),  # every hour but one
+        hours_of_days("8h", "19h", n_days=13),
+        days_of_week("Mon Tue Wed Thu Fri Sat")[np.random.default_rng(0).random(120) < 0.6],
+        pd.date_range("2024-01-01", periods=1_000, freq="h") + pd.to_timedelta(np.arange(1_000) % 7, "s"),
+        pd.date_range("2020-01-01", periods=60, freq="MS"),
+    ],
+    ids=["hours", "missing hours", "every fifth hour", "but one", "few days", "few rows", "rough", "months"],
+)
+def test_other_times_are_no_schedule(times):
+    assert find_schedule(times, np.diff(times.as_unit("ns").asi8)) is None
+
+
 def test_frequent_gaps_are_pointed_out():
-    hours = pd.date_range("2024-01-01", periods=24 * 60, freq="h")
-    open_hours = hours[(hours.hour >= 8) & (hours.hour <= 17)]
-    df = pd.DataFrame({"y": np.arange(len(open_hours)) % 10.0}, index=open_hours)
-    with pytest.warns(UserWarning, match="60 stretches of 10 rows"):
+    hours = hours_of_days("8h", "17h", n_days=13)
+    df = pd.DataFrame({"y": np.arange(len(hours)) % 10.0}, index=hours)
+    with pytest.warns(UserWarning, match="13 stretches of 10 rows"):
         RNNForecaster("y", 3, **TINY).fit(df)
     RNNForecaster("y", 3, **TINY).fit(df.reset_index(drop=True))  # no warning
 

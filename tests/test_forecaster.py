@@ -554,6 +554,13 @@ def test_an_update_that_ends_in_a_warning_made_an_error_changes_nothing():
     pd.testing.assert_frame_equal(model.predict(), before)
 
 
+def test_a_warm_start_goes_on_with_targets_that_lack():
+    df = waves()
+    model = RNNForecaster("load", 3, warm_start=True, **TINY).fit(df)
+    lacking = df.assign(load=df["load"].where(np.arange(len(df)) % 10 > 0))
+    assert np.isfinite(model.fit(lacking).predict().to_numpy()).all()
+
+
 def test_a_warm_start_on_new_rows_remembers_those_before_them():
     df = waves()
     model = RNNForecaster("load", 3, n_steps=48, warm_start=True, **TINY).fit(df[:380]).fit(df[380:])

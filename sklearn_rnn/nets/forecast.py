@@ -134,6 +134,7 @@ class ForecastNet(nn.Module):
         self.known = slice(n_targets + n_past, self.covariates.stop)
         self.static = slice(self.covariates.stop, self.covariates.stop + n_static)
         self.mark_missing = any(column < n_targets for column in missing)
+        self.may_lack_targets = self.mark_missing  # in training
         self.is_of_one_size = smallest_scale is None
         smallest = scale[:n_targets] if smallest_scale is None else smallest_scale
         self.register_buffer("output_mean", torch.tensor(mean[:n_targets], dtype=dtype))
@@ -432,7 +433,7 @@ class ForecastNet(nn.Module):
 
     def _newest(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
         """The newest `n_steps` normalised targets, (batch, n_steps, n_targets), for missing ones those before them."""
-        if self.mark_missing or not self.training:  # a net that learns from whole windows is spared the search
+        if self.may_lack_targets or not self.training:  # a net that learns from whole windows is spared the search
             each = targets.transpose(1, 2).flatten(0, 1)  # (batch * n_targets, steps)
             filled = last_observed(each, targets.new_zeros(()))
             targets = filled.unflatten(0, (-1, self.n_targets)).transpose(1, 2)
