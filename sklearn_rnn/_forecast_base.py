@@ -43,7 +43,7 @@ from sklearn_rnn._panel import (
     completed,
     cut_at_one_time,
     sort_rows,
-    warn_of_other_days,
+    warn_of_other_moments,
     warn_of_rows_alone,
     with_static_values,
 )
@@ -112,6 +112,7 @@ class BaseForecaster(HistoryForecaster):
     # Training ---------------------------------------------------------------------------------------------------------
 
     def _device_of_one_process(self) -> str:
+        """The device to train on; ValueError if there is none such, or several processes are to train together."""
         if n_processes() > 1:
             raise ValueError(
                 f"{type(self).__name__} is trained by one process, but torch.distributed has begun a group of "
@@ -140,9 +141,9 @@ class BaseForecaster(HistoryForecaster):
             check_spacing(rows, self._frequency)
             return completed(rows, self._roles, self._frequency)
         self._frequency = find_frequency(times, rows, original)
-        warn_of_other_days(rows, self._frequency)
-        rows = completed(rows, self._roles, self._frequency)
+        warn_of_other_moments(rows, self._frequency)
         warn_of_rows_alone(rows, self._frequency)
+        rows = completed(rows, self._roles, self._frequency)
         self.season_ = self._frequency.season
         longest = int(rows.sizes().max())
         self.segment_size_ = self._frequency.segment_size if self.segment_size == "auto" else int(self.segment_size)
@@ -478,7 +479,7 @@ def _warn_of_short_runs(runs: tuple, rows: Rows, n_rows: int) -> None:
             f"Gaps in time cut the rows into {len(lengths)} stretches of {int(np.median(lengths))} rows (median), and "
             "windows end there: most are short. Fill gaps by rows of NaN, for example with df.asfreq; or, if what "
             "follows a gap goes on from what was before it, number the rows and name that column with time=. Opening "
-            "hours need neither, if they are the same for two weeks or more.",
+            "hours need neither, if they are the same for three weeks or more.",
         )
 
 

@@ -22,6 +22,7 @@ from sklearn_rnn._panel import (
     read_history,
     sort_rows,
     warn_of_rows_alone,
+    warn_of_rows_off_schedule,
     with_static_values,
 )
 from sklearn_rnn._rows import (
@@ -103,9 +104,10 @@ class HistoryForecaster(NetEstimator):
         """The rows of a table, sorted."""
         rows, times, _ = self._read(frame, self._net_dtype, self._frequency.zone)
         check_same_kind(times, self._frequency.kind, "the data")
-        rows = completed(sort_rows(rows, self._frequency.kind), self._roles, self._frequency)
+        rows = sort_rows(rows, self._frequency.kind)
         warn_of_rows_alone(rows, self._frequency)
-        return rows
+        warn_of_rows_off_schedule(rows, self._frequency)
+        return completed(rows, self._roles, self._frequency)
 
     def _with_history(self, given: Rows, *, follow: bool, history: Callable[[Rows, Rows], Rows]) -> Rows:
         """Sorted rows with those of the remembered ones that `history` says; without times, only if they `follow`."""

@@ -78,6 +78,10 @@ class OriginForecaster(BaseForecaster):
         windows = self._windows_of(rows, runs, None, first_new[rows.groups[runs[0]]])
         if len(starts) > len(runs[0]):
             windows = self._cut_at_gaps(windows, starts, position)
+        if self._frequency.rows_a_week:
+            n_told = self._roles.known_columns.stop - 2 * len(self._roles.calendar)
+            is_given = ~np.isnan(rows.values[windows.starts + windows.lengths - 1, :n_told]).all(axis=1)
+            windows = windows[np.flatnonzero(is_given)]  # none ends at a row that only the schedule has
         if len(windows) == 0:
             raise NoOriginError(
                 f"There is no row to forecast from: no group has {self.horizon} rows without a gap that follow a "

@@ -180,7 +180,7 @@ def summarise(
 def check_by(by: Any, columns: list[Hashable]) -> list[Hashable]:
     """The columns of a backtest to group by; ValueError unless there are any, all of them columns that it has."""
     names = as_names(by)
-    if not names or any(name not in columns for name in names):
+    if not names or any(not isinstance(name, Hashable) or name not in columns for name in names):
         raise ValueError(f"by is {by!r}, but must name columns of the backtest: {columns}.")
     return names
 

@@ -121,8 +121,8 @@ class Frequency:
         return None if days is None else days * int(self.count) * DAY - HOUR  # a clock may be put forward
 
     @property
-    def most_missing(self) -> int:
-        """How many rows, one after the other, become rows of NaN where they lack: a week of a schedule."""
+    def rows_a_week(self) -> int:
+        """Of a weekly schedule, of which so many rows, if they lack, become rows of NaN; 0 without one."""
         return len(self.count) if self.unit == SCHEDULE else 0
 
     @property
@@ -155,21 +155,42 @@ class Frequency:
             following = wall.to_numpy()[:, None] + int(self.count) * ahead * np.timedelta64(DAY, "ns")
         else:
             following = self._months_after(wall, int(self.count) * ahead, history)
+        return self._instants(following)
+
+    def _instants(self, clock: NDArray[np.datetime64]) -> NDArray[np.int64]:
+        """The times at which the clock of the zone shows these."""
         if self.zone is None:
-            return following.view(np.int64)
-        flat = pd.DatetimeIndex(following.ravel())  # the first of an hour that comes twice, the next of one that lacks
+            return clock.view(np.int64)
+        flat = pd.DatetimeIndex(clock.ravel())  # the first of an hour that comes twice, the next of one that lacks
         zoned = flat.tz_localize(self.zone, ambiguous=np.ones(len(flat), dtype=bool), nonexistent="shift_forward")
-        return zoned.asi8.reshape(following.shape)
+        return zoned.asi8.reshape(clock.shape)
 
     def is_gap(self, times: NDArray) -> NDArray[np.bool_]:
         """Where the step from one time to the next is longer than between the rows of a series, (n_rows - 1,)."""
         if self.unit == SCHEDULE:
-            return np.diff(self._schedule.positions(self._clock(times))) > 1
+            return self._schedule.missing(self._clock(times)) > 0
         return is_gap(times, self.max_gap)
 
-    def days_of_week(self, times: NDArray) -> NDArray:
-        """From 0 for Monday, of times as numbers."""
-        return np.asarray(self.dates(times).day_of_week)
+    def missing(self, times: NDArray, rows: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray]:
+        """How many rows of a schedule lack before these of sorted rows, 0 for more than `most`, and their times."""
+        counts = self._schedule.missing(self._clock(times))[rows - 1]
+        counts[counts > most] = 0
+        first = np.repeat(np.cumsum(counts) - counts, counts)
+        ahead = 1 + np.arange(counts.sum()) - first
+        before = np.repeat(self._schedule.positions(self._clock(times[rows - 1])), counts)
+        return counts, self._instants(self._schedule.clock(before + ahead).view("datetime64[ns]"))
+
+    def is_off_schedule(self, times: NDArray) -> NDArray[np.bool_]:
+        """Which times are no moments of the weekly schedule, if there is one."""
+        if self.unit != SCHEDULE:
+            return np.zeros(len(times), dtype=bool)
+        return ~self._schedule.is_moment(self._clock(times))
+
+    def moments_of_week(self, times: NDArray) -> tuple[NDArray[np.int64], int]:
+        """Which moment of the schedule, else which day of the week, each time is, and how many there are."""
+        if self.unit != SCHEDULE:
+            return np.asarray(self.dates(times).day_of_week), 7
+        return self._schedule.positions(self._clock(times)) % len(self.count), len(self.count)
 
     def keys(self, times: NDArray) -> NDArray:
         """Numbers that are the same for the same times: fractions count in whole steps, for they are rounded."""
@@ -305,8 +326,7 @@ def _calendar_unit(zone: Any, rows: Rows, steps: NDArray, gap: int | None) -> tu
             unit = MONTH_ENDS if bool(wall.is_month_end.all()) else MONTHS
             return unit, months, months * 31 * DAY + slack if gap is None else gap, days
     schedule = find_schedule(local, steps)
-    is_workdays = n_days == BUSINESS_DAYS and step < 2 * DAY and _is_on_workdays(local, schedule)
-    if schedule is not None and not is_workdays:
+    if schedule is not None:
         return SCHEDULE, schedule.moments, int(schedule.steps.max()), ()
     if gap is None:
         offset, longest = _offset_of([local[start:end] for start, end in zip(*rows.bounds(), strict=True)], months)
@@ -315,18 +335,11 @@ def _calendar_unit(zone: Any, rows: Rows, steps: NDArray, gap: int | None) -> tu
         in_days = np.rint(steps / DAY)
         if (in_days % in_days.min()).any():  # else a gap in steps of 28 days
             return MONTHS, _MONTHS_OF_STEP[int(n_days)], gap, ()
-    if is_workdays:
+    if n_days == BUSINESS_DAYS and step < 2 * DAY:  # too few for a schedule, or at unlike hours
         return WORKDAYS, 1, gap, ()
     if slack:
         return DAYS, round(step / DAY), gap, ()
     return EVEN, step, gap, ()
-
-
-def _is_on_workdays(dates: pd.DatetimeIndex, schedule: WeeklySchedule | None) -> bool:
-    """Whether there is one row on each day from Monday to Friday; too few weeks for a schedule may lack some."""
-    if schedule is None:
-        return bool((dates.day_of_week < 5).all())
-    return len(schedule.moments) == WORKDAYS_A_WEEK == len(np.unique(dates.day_of_week[dates.day_of_week < 5]))
 
 
 def _months_between(wall: pd.DatetimeIndex, rows: Rows) -> int:

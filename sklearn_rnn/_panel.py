@@ -33,6 +33,7 @@ from sklearn_rnn._rows import (
     times_of_frame,
     with_numbers,
 )
+from sklearn_rnn._schedule import DAY
 from sklearn_rnn._times import ZONED, Times, check_same_kind, format_time, read_times
 from sklearn_rnn._validation import plain_data
 
@@ -52,8 +53,8 @@ DATES = ("date", "datetime", "datetime64", "time", "timedelta", "timedelta64", "
 SOME_GROUPS = "To forecast some groups alone, such as those that have not ended, pass their recent rows as X, too."
 MANY_CATEGORIES = 100
 MANY_DATES = 20  # for categories
-FORTNIGHT = 10  # rows, without weekends
-DAYS_OF_WEEK = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+FEW_WEEKS, ROWS_OF_DAYS = 14 * DAY, 20  # fewer may have no row on a day, and half as many on two, by chance
+MOST_OFF_SCHEDULE, FEW_OFF_SCHEDULE = 0.1, 10  # of all rows, and rows, at other moments of the week
 _GAPS_AT_ONCE = 4_096
 
 
@@ -301,11 +302,11 @@ def rows_after(rows: Rows, horizon: int, roles: Roles, frequency: Frequency, fut
 
 def completed(rows: Rows, roles: Roles, frequency: Frequency) -> Rows:
     """The sorted rows with rows of NaN where few lack in their schedule, so that a day later is as many rows later."""
-    if not frequency.most_missing:
+    if not frequency.rows_a_week:
         return rows
     gaps = bounds_of_runs(rows, frequency)[0]
     gaps = gaps[np.diff(rows.groups, prepend=-1)[gaps] == 0]
-    return with_missing_rows(rows, gaps, roles, frequency, frequency.most_missing)[0] if len(gaps) else rows
+    return with_missing_rows(rows, gaps, roles, frequency, frequency.rows_a_week)[0] if len(gaps) else rows
 
 
 def with_missing_rows(
@@ -337,6 +338,8 @@ def with_missing_rows(
 
 def _missing_times(times: NDArray, gaps: NDArray, frequency: Frequency, most: int) -> tuple[NDArray, NDArray]:
     """How many rows lack before each of the rows `gaps`, 0 for more than `most`, and the times of all of them."""
+    if frequency.rows_a_week:
+        return frequency.missing(times, gaps, most)
     coming = frequency.after(times[gaps - 1], most + 1)  # (n_gaps, most + 1)
     ends = np.isclose(frequency.keys(coming), frequency.keys(times[gaps])[:, None], 0, 1e-6)
     counts = ends.argmax(axis=1)
@@ -448,20 +451,37 @@ def warn_of_rows_alone(rows: Rows, frequency: Frequency) -> None:
         )
 
 
-def warn_of_other_days(rows: Rows, frequency: Frequency) -> None:
-    """Tell of groups without rows on some days of the week on which others have some: their forecasts fall on these."""
+def warn_of_other_moments(rows: Rows, frequency: Frequency) -> None:
+    """Tell of groups without rows on days, or at moments of a schedule, on which others have some."""
     if rows.times is None or not frequency.tells_days or len(rows.labels) == 1:
         return
-    on_days = np.zeros((len(rows.labels), 7), dtype=bool)
-    on_days[rows.groups, frequency.days_of_week(rows.times)] = True
-    lacks = on_days.any(axis=0) & ~on_days  # (n_groups, 7)
-    without = np.flatnonzero(lacks.sum(axis=1) * rows.sizes() >= 2 * FORTNIGHT)  # fewer may lack by chance
+    moments, n_moments = frequency.moments_of_week(rows.times)
+    has = np.zeros((len(rows.labels), n_moments), dtype=bool)
+    has[rows.groups, moments] = True
+    n_lacking = (has.any(axis=0) & ~has).sum(axis=1)  # (n_groups,)
+    starts, ends = rows.bounds()
+    is_long = rows.times[ends - 1] - rows.times[starts] >= FEW_WEEKS
+    many = n_moments / 10 if frequency.rows_a_week else ROWS_OF_DAYS / rows.sizes()
+    without = np.flatnonzero(is_long & (n_lacking >= np.maximum(many, 1)))
     if len(without):
-        days = " and ".join(np.array(DAYS_OF_WEEK)[lacks[without[0]]])
         warn(
-            f"There are no rows{of_group(rows.labels[without[0]])} on {days}{among_all(without)}, but other groups "
-            "have some: such a day counts as missing there, and forecasts fall on it. Fit series that differ in their "
-            "days apart from each other.",
+            f"There are no rows{of_group(rows.labels[without[0]])} on some days, or at some hours, of the week on "
+            f"which other groups have some{among_all(without)}: they count as missing there, and forecasts fall on "
+            "them. Fit series that differ in their days or hours apart from each other.",
+        )
+
+
+def warn_of_rows_off_schedule(rows: Rows, frequency: Frequency) -> None:
+    """Tell of many rows at other moments of the week than those of fit."""
+    if rows.times is None:
+        return
+    off = frequency.is_off_schedule(rows.times)
+    if off.sum() > max(MOST_OFF_SCHEDULE * len(off), FEW_OFF_SCHEDULE):
+        first = int(off.argmax())
+        warn(
+            f"{off.sum()} of {len(off)} rows are at moments of the week at which fit had none, the first at "
+            f"{format_time(rows.times[first], frequency.kind)}. They are read like the others, but forecasts are of "
+            "the moments of fit alone. Leave them out, or fit again.",
         )
 
 

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 HOUR = 3_600_000_000_000  # in nanoseconds, as all times here
 DAY, WEEK = 24 * HOUR, 7 * 24 * HOUR
 MONDAY = 4 * DAY  # the first one, counted as all times are from the beginning of 1970
-FEWEST_DAYS, MOST_MOMENTS = 14, 7 * 24 * 60
+MOST_MOMENTS = 7 * 24 * 60
+NEARLY_ALL, MOST = 0.97, 0.5  # of the times at usual moments; of the weeks with a row at one, of the steps between rows
 MOST_OF_THE_WEEK = 0.9  # else what lacks is taken for missing
-MOST_TO_BE_ALIKE = 1.05  # of the moments
 LEAST_SHARE_OF_ROWS = 0.8  # of the moments, from the first row on to the last one
+SHORT_STEP, FEWEST_DAYS, FEWEST_DAYS_OF_SHORT_STEPS = 3 * HOUR, 28, 14
+CLOCKS_CHANGE = 4 * HOUR  # of a day, before it, if they do
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class WeeklySchedule:
         week, moment = np.divmod(clock - MONDAY, WEEK)
         return week * len(self.moments) + np.searchsorted(self.moments, moment, side="right") - 1
 
+    def is_moment(self, clock: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether times of the clock are moments of the schedule."""
+        return np.isin((clock - MONDAY) % WEEK, self.moments)
+
+    def missing(self, clock: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many moments lie between each of these times and the next one, (n_times - 1,)."""
+        position = self.positions(clock)
+        return position[1:] - position[:-1] - self.is_moment(clock[1:])
+
     def clock(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """The times of the clock at positions."""
         week, moment = np.divmod(positions, len(self.moments))
@@ -58,8 +69,9 @@ class WeeklySchedule:
 def find_schedule(dates: pd.DatetimeIndex, steps: NDArray) -> WeeklySchedule | None:
     """The weekly schedule of one or several series, None if they have none.
 
-    They have one if there are rows at some moments of the week alone, which leave a part of it free, and if few rows
-    lack there. Every hour is no schedule, and neither is every hour but one.
+    They have one if nearly all rows are at moments that most weeks have, if these leave a part of the week free, if few
+    rows lack there, and if most rows of a series follow each other at the steps between them. Every hour is no
+    schedule, and neither is every hour but one, nor are few days, or hours that a change of the clock may skip.
 
     Parameters
     ----------
@@ -70,20 +82,23 @@ def find_schedule(dates: pd.DatetimeIndex, steps: NDArray) -> WeeklySchedule | N
     """
     if not len(steps) or steps.min() == steps.max():
         return None
-    clock = np.unique(dates.tz_localize(None).as_unit("ns").asi8)
-    moments = _of_like_days(np.unique((clock - MONDAY) % WEEK))
-    if len(moments) > MOST_MOMENTS:
+    clock = dates.tz_localize(None).as_unit("ns").asi8
+    if len(np.unique((clock[: 2 * MOST_MOMENTS] - MONDAY) % WEEK)) > MOST_MOMENTS:
         return None
-    schedule = WeeklySchedule(tuple(moments.tolist()))
+    clock = np.unique(clock)
+    moments, counts = np.unique((clock - MONDAY) % WEEK, return_counts=True)
+    is_usual = counts >= MOST * (clock[-1] - clock[0]) / WEEK
+    if not 0 < is_usual.sum() <= MOST_MOMENTS or counts[is_usual].sum() < NEARLY_ALL * len(clock):
+        return None
+    schedule = WeeklySchedule(tuple(moments[is_usual].tolist()))
+    shortest, n_moments = schedule.steps.min(), len(schedule.moments)
     first, last = schedule.positions(clock[[0, -1]])
-    is_part_of_week = schedule.steps.min() * len(moments) <= MOST_OF_THE_WEEK * WEEK
-    is_full = len(clock) >= LEAST_SHARE_OF_ROWS * (last - first + 1)
-    is_long = clock[-1] // DAY - clock[0] // DAY + 1 >= FEWEST_DAYS
-    return schedule if is_part_of_week and is_full and is_long else None
-
-
-def _of_like_days(moments: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The moments with the few that days lack to have all the same hours, if they are few."""
-    days, hours = np.unique(moments // DAY), np.unique(moments % DAY)
-    n_all = len(days) * len(hours)
-    return np.add.outer(days * DAY, hours).ravel() if n_all <= MOST_TO_BE_ALIKE * len(moments) else moments
+    n_days = clock[-1] // DAY - clock[0] // DAY + 1
+    is_told = (
+        shortest * n_moments <= MOST_OF_THE_WEEK * WEEK
+        and len(clock) >= LEAST_SHARE_OF_ROWS * (last - first + 1)
+        and np.isin(steps, schedule.steps).mean() > MOST  # else series have hours of their own
+        and n_days >= (FEWEST_DAYS if shortest > SHORT_STEP else FEWEST_DAYS_OF_SHORT_STEPS)
+        and (dates.tz is None or schedule.is_daily or min(moment % DAY for moment in schedule.moments) >= CLOCKS_CHANGE)
+    )
+    return schedule if is_told else None

@@ -141,10 +141,12 @@ class SequenceReader(NetEstimator):
         return held_out
 
 
-def _check_cells(table: Any) -> None:
-    """ValueError if those of a table's column are sequences."""
-    for name, dtype in zip(getattr(table, "columns", ()), getattr(table, "dtypes", ()), strict=False):
-        if getattr(dtype, "kind", "O") == "O" and is_ragged(table[name]):
+def _check_cells(X: Any) -> None:
+    """ValueError if X is a table and the cells of one of its columns are sequences."""
+    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+        return
+    for name, dtype in zip(X.columns, X.dtypes, strict=True):
+        if getattr(dtype, "kind", "O") == "O" and is_ragged(X[name]):
             raise ValueError(
                 f"Column {name!r} of X has a sequence in each cell. Pass X[{name!r}] itself; several such columns as a "
                 "list that has for each row np.column_stack of its cells, of shape (n_steps, n_channels)."

@@ -9,14 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sklearn_rnn._validation import plain_data
-from sklearn_rnn.sequences import Sequences, as_sequences, is_vector_of_lists
+from sklearn_rnn.sequences import Sequences, as_sequences, may_hold_sequences
 
 
 def form_of(y: Any) -> str:
     """ "sequences", "list" or "dense": the form in which predictions are given back."""
     if isinstance(y, Sequences):
         return "sequences"
-    is_list = isinstance(y, (list, tuple)) or is_vector_of_lists(y)
+    is_list = isinstance(y, (list, tuple)) or may_hold_sequences(y)
     return "list" if is_list else "dense"
 
 

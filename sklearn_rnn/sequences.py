@@ -308,17 +308,22 @@ def is_table(X: Any) -> bool:
 
 def is_ragged(X: Any) -> bool:
     """Whether X is a list of sequences: arrays as items, an array or Series of them, or unequal lists."""
-    if is_vector_of_lists(X):
+    if _has_lists(X):
+        return len(X) > 0
+    if may_hold_sequences(X):
         return len(X) > 0 and all(_is_sequence(item) for item in X)
     if not isinstance(X, (list, tuple)) or not X or not all(_is_sequence(item) for item in X):
         return False
     return not all(isinstance(item, (list, tuple)) for item in X) or len({len(item) for item in X}) > 1
 
 
-def is_vector_of_lists(X: Any) -> bool:
+def may_hold_sequences(X: Any) -> bool:
     """Whether X is an array or Series of objects, or of lists as polars and Arrow have them, of one dimension."""
-    kind = str(getattr(X, "dtype", "")).lower()
-    return kind.startswith(("object", "list")) and len(getattr(X, "shape", ())) == 1
+    return _has_lists(X) or (str(getattr(X, "dtype", "")).lower() == "object" and len(getattr(X, "shape", ())) == 1)
+
+
+def _has_lists(X: Any) -> bool:
+    return str(getattr(X, "dtype", "")).lower().startswith(("list", "large_list", "fixed_size_list"))
 
 
 def _is_sequence(item: Any) -> bool:

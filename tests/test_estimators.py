@@ -606,6 +606,7 @@ BAD_DATA = {
     "strings": ([["a", "b"], ["c", "d"]], [0.0, 1.0], "could not convert string to float"),
     "strings in a ragged list": ([["a"], ["c", "d"]], [0.0, 1.0], "Sample 0 of X cannot be used: could not convert"),
     "empty": (np.empty((0, 6, 2)), np.empty(0), "at least one sample"),
+    "a Series of numbers": (pd.Series(GOOD_Y), GOOD_Y, "Expected 2D array|Expected a 2-dimensional container"),
     "a table of sequences": (
         pd.DataFrame({"a": [1.0] * 20, "b": list(GOOD_X)}),
         GOOD_Y,

@@ -302,6 +302,43 @@ def test_rows_outside_of_a_schedule_do_not_move_it():
     assert forecast.index.day_name().tolist() == ["Monday", "Tuesday"]
 
 
+def test_single_rows_at_other_moments_are_no_part_of_a_schedule():
+    times = hours_of_days("9h", "17h", days="B", n_days=100)
+    stray = pd.DatetimeIndex(["2024-03-08 20:00", "2024-05-05 12:00"])
+    df = pd.DataFrame({"y": np.arange(902) % 9.0}, index=times.append(stray).sort_values().rename("time"))
+    model = RNNForecaster("y", 20, **TINY).fit(df[df.index < times[870]])
+    assert model.season_ == 9
+    assert model.predict().index.tolist() == times[870:890].tolist()
+
+
+def test_no_origin_is_at_a_row_that_the_user_never_had():
+    times = hours_of_days("8h", "19h", n_days=60).delete(range(600, 612))
+    df = pd.DataFrame({"y": np.arange(708) % 12.0}, index=times)
+    model = RNNForecaster("y", 5, **TINY).fit(df[:500])
+    for backtest in (
+        model.backtest(df[500:], n_origins=None, stride=1),
+        model.backtest(df[:640], n_origins=12, stride=5, refit=True),
+    ):
+        assert backtest["origin"].isin(times).all()
+
+
+def test_series_at_hours_of_their_own_have_no_schedule_together():
+    days = pd.date_range("2024-01-01", periods=100)
+    df = panel(a=days.delete(40), b=days + pd.Timedelta("6h"), c=days + pd.Timedelta("10min"))
+    for name, hour in {"a": "0h", "b": "6h", "c": "10min"}.items():
+        assert (
+            forecast_times(df, 3)[name] == days[-1] + pd.Timedelta(hour) + pd.timedelta_range("1D", periods=3)
+        ).all()
+
+
+def test_many_rows_at_other_moments_than_those_of_fit_are_told_of():
+    times = hours_of_days("9h", "17h")
+    model = RNNForecaster("y", 2, **TINY).fit(pd.DataFrame({"y": np.arange(len(times)) % 9.0}, index=times))
+    hours = pd.date_range(times[-1], periods=48, freq="h", name="time")
+    with pytest.warns(UserWarning, match="30 of 48 rows are at moments of the week at which fit had none"):
+        model.predict(pd.DataFrame({"y": np.arange(48) % 9.0}, index=hours))
+
+
 @pytest.mark.parametrize(
     "times",
     [
@@ -311,10 +348,29 @@ def test_rows_outside_of_a_schedule_do_not_move_it():
         hours_of_days("0h", "22h"),  # every hour but one
         hours_of_days("8h", "19h", n_days=13),
         days_of_week("Mon Tue Wed Thu Fri Sat")[np.random.default_rng(0).random(120) < 0.6],
+        days_of_week("Mon Tue Wed Thu Fri Sat", 22),
+        pd.date_range("2024-01-01", periods=2_000, freq="h").insert(100, pd.Timestamp("2024-01-05 04:30")),
+        pd.date_range("2022-01-01", periods=700, tz="UTC")
+        .tz_localize(None)
+        .tz_localize("America/Santiago", nonexistent="shift_forward", ambiguous=np.ones(700, dtype=bool)),
+        hours_of_days("0h", "6h", n_days=20, zone="Europe/Berlin"),
         pd.date_range("2024-01-01", periods=1_000, freq="h") + pd.to_timedelta(np.arange(1_000) % 7, "s"),
         pd.date_range("2020-01-01", periods=60, freq="MS"),
     ],
-    ids=["hours", "missing hours", "every fifth hour", "but one", "few days", "few rows", "rough", "months"],
+    ids=[
+        "hours",
+        "missing hours",
+        "every fifth hour",
+        "but one",
+        "few days of hours",
+        "few rows",
+        "few days",
+        "one more",
+        "midnights that lack",
+        "nights of a zone",
+        "rough",
+        "months",
+    ],
 )
 def test_other_times_are_no_schedule(times):
     assert find_schedule(times, np.diff(times.as_unit("ns").asi8)) is None

@@ -491,9 +491,9 @@ def test_times_as_texts_are_no_category():
         RNNForecaster("sales", 5, group="store", **TINY).fit(df)
 
 
-@pytest.mark.parametrize(("others", "lacking"), [("", "Saturdays and Sundays"), ("Sun Mon Tue Wed Thu Fri", "Sundays")])
-def test_business_days_beside_other_days_are_told_of(others, lacking):
-    of_others = pd.offsets.CustomBusinessDay(weekmask=others) if others else "D"
+@pytest.mark.parametrize("others", ["Sun Mon Tue Wed Thu Fri Sat", "Mon Tue Wed Thu Fri Sat"])
+def test_business_days_beside_other_days_are_told_of(others):
+    of_others = pd.offsets.CustomBusinessDay(weekmask=others)
     days = {
         "stock": pd.bdate_range("2023-01-02", periods=200),
         "coin": pd.date_range("2023-01-02", periods=280, freq=of_others),
@@ -501,5 +501,5 @@ def test_business_days_beside_other_days_are_told_of(others, lacking):
     tables = [
         pd.DataFrame({"store": name, "date": times, "y": np.arange(len(times)) % 7.0}) for name, times in days.items()
     ]
-    with pytest.warns(UserWarning, match=f"There are no rows of group 'stock' on {lacking}, but other groups"):
+    with pytest.warns(UserWarning, match="There are no rows of group 'stock' on some days, or"):
         RNNForecaster("y", 2, time="date", group="store", **TINY).fit(pd.concat(tables))

@@ -316,10 +316,14 @@ def test_steps_may_be_arrays_within_an_array_as_parquet_files_have_them():
 
 def test_a_column_of_lists_of_another_library_becomes_sequences():
     arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    for lists, depth in (([[1.0, None], [3.0]], 1), ([array.tolist() for array in AS_LIST], 2)):
+    for lists, depth, make in (
+        ([[1.0, None], [3.0]], 1, arrow.list_),
+        ([[1.0, None], [3.0]], 1, arrow.large_list),
+        ([array.tolist() for array in AS_LIST], 2, arrow.list_),
+    ):
         kind = arrow.float64()
         for _ in range(depth):
-            kind = arrow.list_(kind)
+            kind = make(kind)
         column = pd.Series(arrow.array(lists, type=kind), dtype=pd.ArrowDtype(kind))
         expected = AS_LIST if depth == 2 else [[[1], [np.nan]], [[3]]]
         assert_same(as_sequences(column), expected)

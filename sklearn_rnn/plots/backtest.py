@@ -191,6 +191,7 @@ class BacktestDisplay:
         """
         model = final_forecaster(estimator, cls.__name__)
         check_can_draw(cls.__name__, ax)
+        model._check_is_as_fitted()
         _check_choice(metric, by, backtest_columns(model._roles, model.quantiles))
         backtest = model.backtest(X, n_origins=n_origins, stride=stride)
         return cls(backtest=backtest, metric=metric, by=by, name=name).plot(ax)
