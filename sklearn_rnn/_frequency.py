@@ -178,7 +178,10 @@ class Frequency:
         first = np.repeat(np.cumsum(counts) - counts, counts)
         ahead = 1 + np.arange(counts.sum()) - first
         before = np.repeat(self._schedule.positions(self._clock(times[rows - 1])), counts)
-        return counts, self._instants(self._schedule.clock(before + ahead).view("datetime64[ns]"))
+        instants = self._instants(self._schedule.clock(before + ahead).view("datetime64[ns]"))
+        of = np.repeat(np.arange(len(rows)), counts)
+        is_before = instants < times[rows][of]  # a midnight that a clock skips is the hour after it, which has a row
+        return np.bincount(of[is_before], minlength=len(rows)), instants[is_before]
 
     def is_off_schedule(self, times: NDArray) -> NDArray[np.bool_]:
         """Which times are no moments of the weekly schedule, if there is one."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 HOUR = 3_600_000_000_000  # in nanoseconds, as all times here
 DAY, WEEK = 24 * HOUR, 7 * 24 * HOUR
 MONDAY = 4 * DAY  # the first one, counted as all times are from the beginning of 1970
-MOST_MOMENTS = 7 * 24 * 60
+MOST_MOMENTS = 7 * 24 * 60  # one a minute
 NEARLY_ALL, MOST = 0.97, 0.5  # of the times at usual moments; of the weeks with a row at one, of the steps between rows
 MOST_OF_THE_WEEK = 0.9  # else what lacks is taken for missing
 LEAST_SHARE_OF_ROWS = 0.8  # of the moments, from the first row on to the last one

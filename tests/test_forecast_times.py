@@ -322,6 +322,18 @@ def test_no_origin_is_at_a_row_that_the_user_never_had():
         assert backtest["origin"].isin(times).all()
 
 
+def test_a_midnight_that_a_clock_skips_is_not_filled():
+    days = days_of_week("Mon Tue Wed Thu Fri Sat", 400)
+    times = days.tz_localize("Africa/Cairo", nonexistent="shift_forward")  # the last Friday of April begins at one
+    assert (times.hour == 1).any()
+    df = pd.DataFrame({"y": np.arange(400) % 6.0}, index=times)
+    model = RNNForecaster("y", 3, **TINY).fit(df[:300])
+    assert model.season_ == 6
+    assert not model._remembered.times[1:][np.diff(model._remembered.times) <= 0].size
+    assert model.update(df[300:330]).predict().index.tolist() == times[330:333].tolist()
+    assert model.backtest(df[330:], n_origins=None, stride=1)["origin"].isin(times).all()
+
+
 def test_series_at_hours_of_their_own_have_no_schedule_together():
     days = pd.date_range("2024-01-01", periods=100)
     df = panel(a=days.delete(40), b=days + pd.Timedelta("6h"), c=days + pd.Timedelta("10min"))

@@ -554,6 +554,11 @@ def test_an_update_that_ends_in_a_warning_made_an_error_changes_nothing():
     pd.testing.assert_frame_equal(model.predict(), before)
 
 
+def test_a_device_that_is_not_there_is_told_of_before_the_table_is_read():
+    with pytest.raises(ValueError, match="device"):
+        RNNForecaster("no column", 3, **{**TINY, "device": "cuda:77"}).fit("no table")
+
+
 def test_a_warm_start_goes_on_with_targets_that_lack():
     df = waves()
     model = RNNForecaster("load", 3, warm_start=True, **TINY).fit(df)

@@ -267,7 +267,8 @@ class ForecastDisplay:
         TypeError
             If it is no RNNForecaster, or ax are no axes.
         ValueError
-            If X, future or actual lack a column, or a group is not there.
+            If n_history is no count, or groups are named where there are none, before there is any forecast; if X,
+            future or actual lack a column; or a group is not there.
         """
         model = final_forecaster(estimator, cls.__name__)
         _check_drawing(cls.__name__, ax, groups, n_history, model._roles.group)
