@@ -149,7 +149,7 @@ class Frequency:
             return self._after_by_offset(dates, n_steps)
         wall = dates.tz_localize(None).as_unit("ns")
         if self.unit == SCHEDULE:
-            positions = self._schedule.positions(self._clock(last))[:, None] + ahead
+            positions = self._schedule.positions(wall.asi8)[:, None] + ahead
             following = self._schedule.clock(positions).view("datetime64[ns]")
         elif self.unit == DAYS:
             following = wall.to_numpy()[:, None] + int(self.count) * ahead * np.timedelta64(DAY, "ns")
@@ -168,16 +168,18 @@ class Frequency:
     def is_gap(self, times: NDArray) -> NDArray[np.bool_]:
         """Where the step from one time to the next is longer than between the rows of a series, (n_rows - 1,)."""
         if self.unit == SCHEDULE:
-            return self._schedule.missing(self._clock(times)) > 0
+            clock = self._clock(times)
+            return self._schedule.n_between(clock[:-1], clock[1:]) > 0
         return is_gap(times, self.max_gap)
 
     def missing(self, times: NDArray, rows: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray]:
         """How many rows of a schedule lack before these of sorted rows, 0 for more than `most`, and their times."""
-        counts = self._schedule.missing(self._clock(times))[rows - 1]
+        earlier, later = self._clock(times[rows - 1]), self._clock(times[rows])
+        counts = self._schedule.n_between(earlier, later)
         counts[counts > most] = 0
         first = np.repeat(np.cumsum(counts) - counts, counts)
         ahead = 1 + np.arange(counts.sum()) - first
-        before = np.repeat(self._schedule.positions(self._clock(times[rows - 1])), counts)
+        before = np.repeat(self._schedule.positions(earlier), counts)
         instants = self._instants(self._schedule.clock(before + ahead).view("datetime64[ns]"))
         of = np.repeat(np.arange(len(rows)), counts)
         is_before = instants < times[rows][of]  # a midnight that a clock skips is the hour after it, which has a row
@@ -189,11 +191,11 @@ class Frequency:
             return np.zeros(len(times), dtype=bool)
         return ~self._schedule.is_moment(self._clock(times))
 
-    def moments_of_week(self, times: NDArray) -> tuple[NDArray[np.int64], int]:
-        """Which moment of the schedule, else which day of the week, each time is, and how many there are."""
+    def moments_of_week(self, times: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Which moment of the schedule, else which day of the week, each time is, and the day of each that there is."""
         if self.unit != SCHEDULE:
-            return np.asarray(self.dates(times).day_of_week), 7
-        return self._schedule.positions(self._clock(times)) % len(self.count), len(self.count)
+            return np.asarray(self.dates(times).day_of_week), np.arange(7)
+        return self._schedule.positions(self._clock(times)) % len(self.count), np.array(self.count) // DAY
 
     def keys(self, times: NDArray) -> NDArray:
         """Numbers that are the same for the same times: fractions count in whole steps, for they are rounded."""

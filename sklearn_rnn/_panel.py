@@ -53,6 +53,7 @@ DATES = ("date", "datetime", "datetime64", "time", "timedelta", "timedelta64", "
 SOME_GROUPS = "To forecast some groups alone, such as those that have not ended, pass their recent rows as X, too."
 MANY_CATEGORIES = 100
 MANY_DATES = 20  # for categories
+DAYS_OF_WEEK = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 FEW_WEEKS, ROWS_OF_DAYS = 14 * DAY, 20  # fewer may have no row on a day, and half as many on two, by chance
 MOST_OFF_SCHEDULE, FEW_OFF_SCHEDULE = 0.1, 10  # of all rows, and rows, at other moments of the week
 _GAPS_AT_ONCE = 4_096
@@ -455,19 +456,20 @@ def warn_of_other_moments(rows: Rows, frequency: Frequency) -> None:
     """Tell of groups without rows on days, or at moments of a schedule, on which others have some."""
     if rows.times is None or not frequency.tells_days or len(rows.labels) == 1:
         return
-    moments, n_moments = frequency.moments_of_week(rows.times)
-    has = np.zeros((len(rows.labels), n_moments), dtype=bool)
+    moments, days = frequency.moments_of_week(rows.times)
+    has = np.zeros((len(rows.labels), len(days)), dtype=bool)
     has[rows.groups, moments] = True
-    n_lacking = (has.any(axis=0) & ~has).sum(axis=1)  # (n_groups,)
+    lacks = has.any(axis=0) & ~has  # (n_groups, n_moments)
     starts, ends = rows.bounds()
     is_long = rows.times[ends - 1] - rows.times[starts] >= FEW_WEEKS
-    many = n_moments / 10 if frequency.rows_a_week else ROWS_OF_DAYS / rows.sizes()
-    without = np.flatnonzero(is_long & (n_lacking >= np.maximum(many, 1)))
+    many = len(days) / 10 if frequency.rows_a_week else ROWS_OF_DAYS / rows.sizes()
+    without = np.flatnonzero(is_long & (lacks.sum(axis=1) >= np.maximum(many, 1)))
     if len(without):
+        names = " and ".join(DAYS_OF_WEEK[day] for day in np.unique(days[lacks[without[0]]]))
         warn(
-            f"There are no rows{of_group(rows.labels[without[0]])} on some days, or at some hours, of the week on "
-            f"which other groups have some{among_all(without)}: they count as missing there, and forecasts fall on "
-            "them. Fit series that differ in their days or hours apart from each other.",
+            f"There are no rows{of_group(rows.labels[without[0]])} on {names}, or at some of their hours"
+            f"{among_all(without)}, but other groups have some then: they count as missing there, and forecasts fall "
+            "on them. Fit series that differ in their days or hours apart from each other.",
         )
 
 

@@ -55,10 +55,9 @@ class WeeklySchedule:
         """Whether times of the clock are moments of the schedule."""
         return np.isin((clock - MONDAY) % WEEK, self.moments)
 
-    def missing(self, clock: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many moments lie between each of these times and the next one, (n_times - 1,)."""
-        position = self.positions(clock)
-        return position[1:] - position[:-1] - self.is_moment(clock[1:])
+    def n_between(self, earlier: NDArray[np.int64], later: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many moments lie between times of the clock and other ones."""
+        return self.positions(later) - self.positions(earlier) - self.is_moment(later)
 
     def clock(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """The times of the clock at positions."""

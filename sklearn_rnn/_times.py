@@ -228,10 +228,10 @@ def default_max_gap(times: Times, spacings: NDArray) -> Any:
     if times.kind == ZONED:
         spacings, slack = _without_clock_changes(spacings)
     step = _calendar_step(spacings) if times.kind != DURATIONS else None
-    may_be_days = step is None and times.dates is not None and spacings.min() >= DAY
-    schedule = find_schedule(times.dates, spacings) if may_be_days and times.dates is not None else None
-    if schedule is not None and schedule.is_daily:
-        step = int(schedule.steps.max()) + HOLIDAYS * DAY
+    if step is None and times.dates is not None and spacings.min() >= DAY:
+        schedule = find_schedule(times.dates, spacings)
+        if schedule is not None and schedule.is_daily:
+            step = int(schedule.steps.max()) + HOLIDAYS * DAY
     if step is None:
         step = _even_step(spacings, times.kind)
         if step == DAY and times.dates is not None and _skips_weekends(times.dates, spacings):
