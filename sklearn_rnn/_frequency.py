@@ -99,6 +99,11 @@ class Frequency:
         return self.unit in (MONTHS, MONTH_ENDS, OFFSETS) and self.season == MONTHS_A_YEAR
 
     @property
+    def is_yearly(self) -> bool:
+        """Whether rows are years apart, or months of which no year is made."""
+        return self.unit in (MONTHS, MONTH_ENDS, OFFSETS) and self.season == 1
+
+    @property
     def segment_size(self) -> int:
         """The season, or its largest divisor that makes a segment of moderate length."""
         season = self.season

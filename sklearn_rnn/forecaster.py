@@ -54,7 +54,7 @@ class RNNForecaster(OriginForecaster):
         How many rows to forecast, at least 1.
     n_steps : int or "auto", default="auto"
         The most rows of a window. "auto" takes 14 segments, fewer if that is more than a third of the longest series,
-        of months a sixth, but two years where two thirds of it hold them.
+        of months a sixth, but two years where two thirds of it hold them, of years a tenth of all rows.
     time : str, default=None
         The column of times. None takes the index if it consists of times or numbers; otherwise, and in a panel whose
         index is of integers, rows follow each other in the order given.
@@ -77,7 +77,7 @@ class RNNForecaster(OriginForecaster):
         target is forecast by the covariates alone.
     segment_size : int or "auto", default="auto"
         Rows folded into one step of the cell. "auto" takes a day of hours, a week of days, a year of months and the
-        like from the spacing of the times, at most 48; 8 if they do not tell.
+        like from the spacing of the times, at most 48; 8 if they do not tell, fewer in short series, but at least 4.
     shared : bool, default=True
         Whether each target is a series of its own, read with the same weights and a learned vector of the target;
         otherwise all are read together.

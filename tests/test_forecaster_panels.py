@@ -241,6 +241,33 @@ def test_windows_of_months_are_shorter(frequency, n_rows, n_steps):
     assert RNNForecaster("y", 4, time="t", group="g", **TINY).fit(df).n_steps_ == n_steps
 
 
+@pytest.mark.parametrize(
+    ("frequency", "n_rows", "n_groups", "sizes"),
+    [
+        ("YS", 20, 1, (4, 4)),
+        ("YE", 60, 1, (6, 6)),
+        ("YS", 230, 1, (16, 8)),
+        ("YS", 20, 30, (5, 5)),
+        ("YS", 60, 30, (16, 8)),
+        ("9D", 20, 1, (5, 5)),
+        ("9D", 230, 1, (72, 8)),
+    ],
+)
+def test_windows_without_a_season_leave_short_series_some_to_learn_from(frequency, n_rows, n_groups, sizes):
+    times = pd.date_range("1800-01-01", periods=n_rows, freq=frequency)
+    df = between({str(group): (0, n_rows) for group in range(n_groups)}, lambda days: times)
+    model = RNNForecaster("y", 4, time="t", group="g", **TINY).fit(df)
+    assert (model.n_steps_, model.segment_size_) == sizes
+
+
+def test_a_short_series_of_years_goes_on_as_it_rises():
+    years = pd.date_range("2004-01-01", periods=16, freq="YS", name="year")
+    rising = 100 * 1.03 ** np.arange(19)  # 3 % a year
+    df = pd.DataFrame({"sales": rising[:16]}, index=years)
+    forecast = RNNForecaster("sales", 3, random_state=0).fit(df).predict()["sales"]
+    assert np.abs(forecast - rising[16:]).mean() < np.abs(rising[15] - rising[16:]).mean() / 4
+
+
 def test_groups_too_short_to_train_on_are_skipped_and_counted():
     df = stores((200, 5, 3))[["date", "store", "sales"]]
     model = model_of_stores().fit(df)
