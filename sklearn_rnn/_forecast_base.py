@@ -65,7 +65,7 @@ from sklearn_rnn.nets import ForecastNet
 from sklearn_rnn.sequences import Sequences
 
 SEGMENTS = 14  # of a window
-FEWEST_STEPS = 4  # of a window where no season tells its size
+FEWEST_STEPS = 4  # of a segment whose size no season tells
 LARGEST_VALIDATION = 8_192  # windows
 LEAST_AFTER_ZEROS = 1e-3  # of the smallest series' deviation: what follows a window of zeros counts in no less
 
@@ -146,34 +146,35 @@ class BaseForecaster(HistoryForecaster):
         warn_of_rows_alone(rows, self._frequency)
         rows = completed(rows, self._roles, self._frequency)
         self.season_ = self._frequency.season
-        longest = int(rows.sizes().max())
-        self.segment_size_ = self._usual_segment(rows) if self.segment_size == "auto" else int(self.segment_size)
-        self.segment_size_ = min(self.segment_size_, longest - self.horizon)
-        self.n_steps_ = min(int(self.n_steps), 2**31) if self.n_steps != "auto" else self._usual_steps(rows)
+        self.segment_size_, self.n_steps_ = self._sizes(rows)
         self.normalize_ = None if self.normalize is None else str(self.normalize)
         if self.normalize == "auto":
             self.normalize_ = "scaled" if len(rows.labels) > 1 else "last"
         return rows
 
-    def _usual_segment(self, rows: Rows) -> int:
-        """A season, or without one as many rows as leave short series some windows."""
+    def _sizes(self, rows: Rows) -> tuple[int, int]:
+        """How many rows a segment and a window have: of a window 14 segments, where there is room."""
+        longest = int(rows.sizes().max()) - self.horizon
+        room = self._room(longest, len(rows.values))
         segment = self._frequency.segment_size
-        return segment if self.season_ > 1 else min(segment, max(self._room(rows), FEWEST_STEPS))
+        if self.segment_size != "auto":
+            segment = int(self.segment_size)
+        elif self.season_ == 1:
+            segment = min(segment, max(room, FEWEST_STEPS))
+        segment = min(segment, longest)
+        if self.n_steps != "auto":
+            return segment, min(int(self.n_steps), 2**31)
+        return segment, max(min(room // segment, SEGMENTS), 1) * segment
 
-    def _usual_steps(self, rows: Rows) -> int:
-        """Of a window: 14 segments, where there is room."""
-        return max(min(self._room(rows) // self.segment_size_, SEGMENTS), 1) * self.segment_size_
-
-    def _room(self, rows: Rows) -> int:
+    def _room(self, longest: int, n_rows: int) -> int:
         """How many rows a window may have: a third of the longest series.
 
         Months are long, and series change: of these a sixth, but two years where two thirds hold them. Of years, which
         are few and repeat nothing, a tenth of all rows, if that is less.
         """
-        room = max(int(rows.sizes().max()) - self.horizon, 1)
         if self._frequency.is_monthly:
-            return max(room // 6, min(2 * self.season_, 2 * room // 3))
-        return min(room // 3, len(rows.values) // 10) if self._frequency.is_yearly else room // 3
+            return max(longest // 6, min(2 * self.season_, 2 * longest // 3))
+        return min(longest // 3, n_rows // 10) if self._frequency.is_yearly else longest // 3
 
     def _season_changes(self, rows: Rows, first_rows: NDArray, last_rows: NDArray) -> NDArray[np.float64]:
         """Mean absolute change over a season up to each group's last row, (n_groups, n_targets), NaN if unknown."""

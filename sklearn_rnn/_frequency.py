@@ -32,6 +32,7 @@ from sklearn_rnn._times import (
 ROWS, NUMBERS, EVEN, DAYS = "rows", "numbers", "nanoseconds", "days"
 WORKDAYS, MONTHS, MONTH_ENDS = "business days", "months", "month ends"
 OFFSETS = "offsets"  # of pandas, by its alias
+OF_CALENDAR = (MONTHS, MONTH_ENDS, OFFSETS)  # whose rows are parts of a year, or years, apart
 SCHEDULE = "weekly schedule"  # by its moments
 
 # Longest step of a calendar, in days, and the months that it stands for.
@@ -96,12 +97,12 @@ class Frequency:
 
     @property
     def is_monthly(self) -> bool:
-        return self.unit in (MONTHS, MONTH_ENDS, OFFSETS) and self.season == MONTHS_A_YEAR
+        return self.unit in OF_CALENDAR and self.season == MONTHS_A_YEAR
 
     @property
     def is_yearly(self) -> bool:
         """Whether rows are years apart, or months of which no year is made."""
-        return self.unit in (MONTHS, MONTH_ENDS, OFFSETS) and self.season == 1
+        return self.unit in OF_CALENDAR and self.season == 1
 
     @property
     def segment_size(self) -> int:
