@@ -22,6 +22,8 @@ from scipy.interpolate import BSpline
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from sklearn_rnn._times import zone_name
+
 SCALARS = (type(None), bool, int, float, str)
 # What is kept by its name, which the reader of a file must find harmless.
 _NAMED = (type, FunctionType, BuiltinFunctionType, np.ufunc, type(np.sum))
@@ -171,7 +173,7 @@ def _dtype(dtype: np.dtype) -> list | None:
 
 
 def _timestamp(time: pd.Timestamp) -> list:
-    return [int(time.asm8.view("i8")), time.unit, None if time.tz is None else str(time.tz)]
+    return [int(time.asm8.view("i8")), time.unit, None if time.tz is None else zone_name(time.tz)]
 
 
 def _build_timestamp(number: int, unit: Any, zone: str | None) -> Any:

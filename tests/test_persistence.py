@@ -351,6 +351,7 @@ def test_plain_values_come_back_as_they_were(value):
         pd.Timestamp("2024-01-01 00:00:00.123456789", tz="Asia/Tokyo"),
         pd.Timestamp("1500-01-01").as_unit("s"),
         pd.Timestamp("2024-03-31 02:30+02:00"),
+        pd.Timestamp("2024-10-27 03:30", tz="dateutil/Europe/Berlin"),
         pd.Timedelta(1, "ns"),
         pd.Period("2024-01-05", "W-FRI"),
         pd.Interval(pd.Timestamp("2024-01-01"), pd.Timestamp("2025-01-01"), closed="left"),
