@@ -26,7 +26,7 @@ def less_anchor(targets: Sequences, sequences: Sequences, channel: int) -> Seque
 
 def last_values(sequences: Sequences, channel: int) -> NDArray[np.float64]:
     """The newest value of a channel in each sequence that is not missing, NaN where all are."""
-    return _newest_values(sequences, channel, sequences.starts + sequences.lengths - 1, sequences.starts)
+    return _newest_values(sequences, channel, sequences.ends - 1, sequences.starts)
 
 
 def _values_by_step(sequences: Sequences, channel: int) -> NDArray[np.float64]:

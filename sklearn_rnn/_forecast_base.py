@@ -408,7 +408,7 @@ class BaseForecaster(HistoryForecaster):
         if valid is None or len(valid) == 0:
             return
         actual = self._actual(valid)
-        errors = {"model": self._median(self._forecast(valid)) - actual}
+        errors = {"model": self._point_forecast(valid) - actual}
         for name, season in (("persistence", 1), ("seasonal_naive", self.season_)):
             errors[name] = self._naive(valid, first_rows, season) - actual
         self.skill_ = _skill(errors, self._units(rows, valid))
@@ -431,15 +431,15 @@ class BaseForecaster(HistoryForecaster):
     def net_share_(self) -> NDArray[np.float64]:
         return self.net_.module_.share.cpu().double().numpy()
 
-    def _median(self, forecasts: NDArray) -> NDArray:
-        net = self.net_.module_
-        return forecasts[..., net.median] if net.n_quantiles else forecasts
-
     def _forecast(self, windows: Sequences) -> NDArray[np.float64]:
         """Forecasts of windows that are followed by the rows of the horizon: (n, horizon, n_targets[, n_quantiles])."""
         module = self.net_.module_
         with computing(self.n_threads, module.recurrent, self.device_):
             return predict_forecasts(module, self._dataset(module, windows, self.device_))
+
+    def _point_forecast(self, windows: Sequences) -> NDArray[np.float64]:
+        """The same without quantiles, (n, horizon, n_targets)."""
+        return self.net_.module_.point(self._forecast(windows))
 
     def _actual(self, windows: Sequences) -> NDArray[np.float64]:
         return values_after(windows, self.horizon, self._roles.n_targets)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._statistics import evenly_spread
-from sklearn_rnn.sequences import Sequences
+from sklearn_rnn.sequences import Sequences, count_within
 
 LARGEST_EPOCH = 2**16  # windows: more of them are drawn anew each epoch
 
@@ -90,7 +90,7 @@ def windows_before(
         The most rows of a window.
     """
     counts = np.maximum(last_origins - first_origins + 1, 0)
-    origins = np.arange(counts.sum()) + np.repeat(first_origins - np.cumsum(counts) + counts, counts)
+    origins = np.repeat(first_origins, counts) + count_within(counts)
     starts = np.maximum(np.repeat(first_rows, counts), origins + 1 - n_steps)
     return Sequences(values, starts, origins + 1 - starts)
 
@@ -101,7 +101,7 @@ def with_a_target(windows: Sequences, horizon: int, n_targets: int, *, inside: b
     if present.all():
         return windows
     before = _counts_before(present)
-    ends = windows.starts + windows.lengths
+    ends = windows.ends
     chosen = before[ends + horizon] > before[ends]  # (n_windows, n_targets)
     if inside:
         chosen &= before[ends] > before[windows.starts]
@@ -111,7 +111,7 @@ def with_a_target(windows: Sequences, horizon: int, n_targets: int, *, inside: b
 def scale_after_zeros(windows: Sequences, horizon: int, n_targets: int) -> NDArray[np.float64]:
     """The root mean square of what follows windows of zeros, (n_targets,), NaN where there are none."""
     values = windows.values[:, :n_targets]
-    ends = windows.starts + windows.lengths
+    ends = windows.ends
     n_others, n_zeros = _counts_before(np.nan_to_num(values) != 0), _counts_before(values == 0)
     is_zero = (n_others[ends] == n_others[windows.starts]) & (n_zeros[ends] > n_zeros[windows.starts])
     scales = np.full(n_targets, np.nan)
@@ -130,12 +130,12 @@ def _counts_before(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def thinned(windows: Sequences, largest: int) -> Sequences:
     """At most `largest` windows, evenly spread."""
-    return windows if len(windows) <= largest else windows[evenly_spread(len(windows), largest)]
+    return windows[evenly_spread(len(windows), largest)]
 
 
 def values_after(windows: Sequences, horizon: int, n_targets: int) -> NDArray:
     """The targets of the rows after each window, (n_samples, horizon, n_targets)."""
-    index = (windows.starts + windows.lengths)[:, None] + np.arange(horizon)
+    index = windows.ends[:, None] + np.arange(horizon)
     return windows.values[index, :n_targets].astype(np.float64)
 
 
@@ -150,7 +150,7 @@ def naive_forecast(windows: Sequences, first_rows: NDArray, horizon: int, n_targ
     first_rows : ndarray of int of shape (n_runs,)
         The first row of each run of the sorted rows, sorted.
     """
-    origins = windows.starts + windows.lengths - 1
+    origins = windows.ends - 1
     earliest = first_rows[np.searchsorted(first_rows, origins, side="right") - 1]
     index = (origins + 1 - season)[:, None] + np.arange(horizon) % season
     index = np.where((origins + 1 - season >= earliest)[:, None], index, origins[:, None])

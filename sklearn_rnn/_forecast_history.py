@@ -57,6 +57,8 @@ class HistoryForecaster(NetEstimator):
             X = X if has_index else frame_of_array(X)
             check_columns(X.columns, "X")
             X = with_numbers(X, [self.time, *as_names(self.group)])
+            if len(X) == 0:
+                raise ValueError("X has no rows. Pass at least one.")
         if reset:
             self._has_index = has_index
             self.n_features_in_ = X.shape[1]
@@ -87,8 +89,6 @@ class HistoryForecaster(NetEstimator):
                 f"The data have no column {', '.join(map(repr, absent))}, which the model was fitted with. Pass the "
                 "columns of fit."
             )
-        if len(frame) == 0:
-            raise ValueError("The data have no rows. Pass at least one.")
         return read_history(frame, self._roles, dtype, row_times=self._has_index, zone=zone)
 
     def _read_new(self, frame: pd.DataFrame, *, follow: bool) -> tuple[Rows, NDArray[np.int64]]:

@@ -80,14 +80,14 @@ class OriginForecaster(BaseForecaster):
             windows = self._cut_at_gaps(windows, starts, position)
         if self._frequency.rows_a_week:
             n_told = self._roles.known_columns.stop - 2 * len(self._roles.calendar)
-            is_given = ~np.isnan(rows.values[windows.starts + windows.lengths - 1, :n_told]).all(axis=1)
+            is_given = ~np.isnan(rows.values[windows.ends - 1, :n_told]).all(axis=1)
             windows = windows[np.flatnonzero(is_given)]  # none ends at a row that only the schedule has
         if len(windows) == 0:
             raise NoOriginError(
                 f"There is no row to forecast from: no group has {self.horizon} rows without a gap that follow a "
                 "row of its own or one remembered from fit, and have a target. Pass more rows, or lower horizon."
             )
-        origins = windows.starts + windows.lengths - 1
+        origins = windows.ends - 1
         groups = rows.groups[origins]
         latest = np.zeros(len(rows.labels), dtype=np.int64)
         np.maximum.at(latest, groups, origins)
@@ -107,10 +107,10 @@ class OriginForecaster(BaseForecaster):
         starts, given : ndarray of int
             The first row behind each gap, and of each series, and all rows but those in gaps, sorted.
         """
-        ends = windows.starts + windows.lengths
+        ends = windows.ends
         n_given = np.searchsorted(given, ends + self.horizon) - np.searchsorted(given, ends - 1)
         windows = windows[np.flatnonzero(n_given == self.horizon + 1)]
-        ends = windows.starts + windows.lengths
+        ends = windows.ends
         behind_gap = starts[np.searchsorted(starts, ends - 1, side="right") - 1]
         is_enough = ends - behind_gap >= self._shortest_window
         first = np.where(is_enough, np.maximum(windows.starts, behind_gap), windows.starts)
@@ -118,7 +118,7 @@ class OriginForecaster(BaseForecaster):
 
     def _warn_of_unknown(self, forecasts: NDArray) -> None:
         """Tell of groups whose windows (n_groups, horizon, n_targets[, n_quantiles]) have no value to begin from."""
-        unknown = np.isnan(self._median(forecasts)).any(axis=1)  # (n_groups, n_targets)
+        unknown = np.isnan(self.net_.module_.point(forecasts)).any(axis=1)  # (n_groups, n_targets)
         if unknown.any():
             names = [str(name) for name, some in zip(self._roles.target, unknown.any(axis=0), strict=True) if some]
             warn(
@@ -134,7 +134,7 @@ class OriginForecaster(BaseForecaster):
         for begin in range(0, len(windows), _AT_ONCE):
             part = slice(begin, begin + _AT_ONCE)
             actual = self._actual(windows[part])
-            model = self._median(self._forecast(windows[part])) - actual
+            model = self._point_forecast(windows[part]) - actual
             naive = self._naive(windows[part], first_rows, self.season_) - actual
             there = ~np.isnan(model + naive)
             totals += [(np.abs(errors) / units[part])[there].sum() for errors in (model, naive)]

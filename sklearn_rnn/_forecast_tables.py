@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn_rnn._frequency import Frequency
 from sklearn_rnn._panel import Roles, count_in_group
 from sklearn_rnn._rows import Rows, as_names
-from sklearn_rnn._validation import MEDIAN
+from sklearn_rnn._validation import MEDIAN, read_quantiles
 
 STEP = "step"  # the index of a table without times
 BACKTEST_COLUMNS = ("target", "origin", STEP, "time", "actual", "forecast", "scale")  # besides groups and quantiles
@@ -53,7 +53,7 @@ def forecast_columns(forecasts: NDArray, quantiles: Sequence[float] | None) -> N
 
 def all_quantiles(quantiles: Sequence[float] | None) -> list[float]:
     """The quantiles that the net gives: those asked for and the median, sorted; none for a point forecast."""
-    return [] if quantiles is None else sorted({*map(float, quantiles), MEDIAN})
+    return [] if quantiles is None else sorted({*read_quantiles(quantiles), MEDIAN})
 
 
 def coming_table(

@@ -28,6 +28,7 @@ from sklearn_rnn._times import (
     is_gap,
     zone_name,
 )
+from sklearn_rnn.sequences import count_within
 
 ROWS, NUMBERS, EVEN, DAYS = "rows", "numbers", "nanoseconds", "days"
 WORKDAYS, MONTHS, MONTH_ENDS = "business days", "months", "month ends"
@@ -183,8 +184,7 @@ class Frequency:
         earlier, later = self._clock(times[rows - 1]), self._clock(times[rows])
         counts = self._schedule.n_between(earlier, later)
         counts[counts > most] = 0
-        first = np.repeat(np.cumsum(counts) - counts, counts)
-        ahead = 1 + np.arange(counts.sum()) - first
+        ahead = 1 + count_within(counts)
         before = np.repeat(self._schedule.positions(earlier), counts)
         instants = self._instants(self._schedule.clock(before + ahead).view("datetime64[ns]"))
         of = np.repeat(np.arange(len(rows)), counts)

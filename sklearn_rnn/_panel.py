@@ -218,18 +218,18 @@ def with_static_values(rows: Rows, roles: Roles) -> Rows:
         position = roles.position(name)
         column = pd.Series(values[:, position])
         column = column.where(column >= 0) if name in roles.categories else column  # -1 is none, or none of fit
-        of_group = column.groupby(rows.groups).transform("first")
-        changes = column.notna() & (column != of_group)
+        first = column.groupby(rows.groups).transform("first")
+        changes = column.notna() & (column != first)
         if changes.any():
             label = rows.labels[rows.groups[int(changes.to_numpy().argmax())]]
             raise ValueError(
-                f"static column {name!r} changes within group {readable_label(label)}, but a static column has one "
-                "value a group. Name it in known= if it is known in advance, else leave it a past covariate."
+                f"static column {name!r}{of_group(label)} changes, but a static column has one value a group. Name it "
+                "in known= if it is known in advance, else leave it a past covariate."
             )
-        filled = (column.isna() & of_group.notna()).to_numpy()
+        filled = (column.isna() & first.notna()).to_numpy()
         if filled.any():
             values = values.copy() if values is rows.values else values
-            values[filled, position] = of_group[filled]
+            values[filled, position] = first[filled]
     return rows if values is rows.values else Rows(values, rows.groups, rows.labels, rows.times)
 
 
@@ -269,14 +269,14 @@ def cut_at_one_time(rows: Rows, stops: NDArray, own: NDArray, share: float, hori
     return cuts if is_enough and 2 * (stops - cuts)[tell].sum() > share * n_from_there[0] else own
 
 
-def calendar_features(dates: pd.DatetimeIndex | None, calendar: Sequence[str]) -> NDArray[np.float32]:
+def calendar_features(dates: pd.DatetimeIndex | None, calendar: Sequence[str]) -> NDArray[np.float64]:
     """Sine and cosine of each feature, (n_rows, 2 * n_features), so that its end is close to its beginning."""
     if dates is None:
         raise ValueError(
             f"calendar is {list(calendar)}, but the data have no timestamps. Name the column of timestamps with time=, "
             "or leave calendar empty."
         )
-    features = np.empty((len(dates), 2 * len(calendar)), dtype=np.float32)
+    features = np.empty((len(dates), 2 * len(calendar)))
     for i, name in enumerate(calendar):
         count, cycle = CALENDAR[name]
         angle = 2 * np.pi * np.asarray(count(dates)) / cycle

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sklearn_rnn._errors import reading, warn
 from sklearn_rnn._times import Times, format_time, gap_as_number, is_gap, is_time_index, read_times
+from sklearn_rnn.sequences import count_within
 
 _LIKE_A_DATE = re.compile(r"\d{4}[-/.]\d{1,2}(\D|$)|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}(\D|$)")
 # What pandas may find in columns of objects that are numbers.
@@ -98,7 +99,7 @@ def last_rows_of_groups(rows: Rows, order: NDArray | None, n_rows: int) -> Rows:
     """A copy of the last `n_rows` rows of each group, given the order that sorts them."""
     starts, ends = rows.bounds()
     starts = np.maximum(starts, ends - n_rows)
-    last = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)])
+    last = np.repeat(starts, ends - starts) + count_within(ends - starts)
     return rows.take(last if order is None else order[last])
 
 

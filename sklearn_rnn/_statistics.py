@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_rnn._distributed import gathered, summed
-from sklearn_rnn.sequences import Sequences
+from sklearn_rnn.sequences import Sequences, count_within
 
 _CHUNK = 2**19  # numbers looked at in one go
 DECILES_OF_A_NORMAL = 2.563  # distance of the first from the ninth, in standard deviations
@@ -115,9 +115,8 @@ def not_above_stretches(scale: NDArray, sequences: Sequences, n_rows: int) -> ND
     counts is the ninth decile of the stretches, so that a series may stand still for most of the time.
     """
     n_stretches = -(-sequences.lengths // n_rows)
-    within = np.arange(n_stretches.sum()) - np.repeat(np.cumsum(n_stretches) - n_stretches, n_stretches)
-    starts = np.repeat(sequences.starts, n_stretches) + within * n_rows
-    stops = np.minimum(starts + n_rows, np.repeat(sequences.starts + sequences.lengths, n_stretches))
+    starts = np.repeat(sequences.starts, n_stretches) + count_within(n_stretches) * n_rows
+    stops = np.minimum(starts + n_rows, np.repeat(sequences.ends, n_stretches))
     some = evenly_spread(len(starts), MOST_STRETCHES)
     deviations, _ = deviations_of_groups(sequences.values[:, : len(scale)], starts[some], stops[some])
     usual = np.array([_ninth_decile(column[~np.isnan(column)]) for column in deviations.T])

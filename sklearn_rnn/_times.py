@@ -87,6 +87,8 @@ def _read_times(index: pd.Index, name: str) -> Times:
         if np.isinf(numbers).any():
             raise ValueError(f"{name} is infinite in row {int(np.isinf(numbers).argmax())}. Drop these rows.")
         return Times(numbers, FLOATS)
+    if index.dtype.kind == "u" and index.max() >= 2**63:
+        raise ValueError(f"{name} has {index.max()}, but integers end at 2**63 - 1. Count from a later start.")
     return Times(index.to_numpy(dtype=np.int64), INTEGERS)
 
 

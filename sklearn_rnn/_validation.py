@@ -68,8 +68,7 @@ def check_usable(sequences: Sequences, name: str) -> None:
         raise ValueError(f"{name} is empty. Pass at least one sequence.")
     row = first_infinite(sequences)
     if row is not None:
-        ends = sequences.starts + sequences.lengths
-        sample = int(((sequences.starts <= row) & (row < ends)).argmax())
+        sample = int(((sequences.starts <= row) & (row < sequences.ends)).argmax())
         channel = int(np.isinf(sequences.values[row]).argmax())
         raise ValueError(
             f"{name} contains infinity or a value too large for {sequences.dtype}: sample {sample}, step "

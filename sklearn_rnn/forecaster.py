@@ -459,7 +459,7 @@ class RNNForecaster(OriginForecaster):
         check_names_of_groups(self._roles, self.quantiles)
         rows, first_new, first_rows, windows = self._origins(self._as_frame(X, reset=False), n_origins, stride)
         forecasts = self._forecast(windows)
-        origins = windows.starts + windows.lengths - 1
+        origins = windows.ends - 1
         scales = self._scales(rows, first_rows, origins)[rows.groups[origins]]
         return backtest_table(
             rows, first_new, origins, self._actual(windows), forecasts, scales, self._roles, self._frequency,

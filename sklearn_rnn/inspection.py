@@ -180,7 +180,7 @@ def exchanged(sequences: Sequences, order: NDArray[np.int64], channels: slice, l
         Steps before the last one.
     """
     values = sequences.values.copy()
-    last = sequences.starts + sequences.lengths - 1
+    last = sequences.ends - 1
     for lag in lags:
         rows = last[order[sequences.lengths[order] > lag]] - lag
         values[rows, channels] = sequences.values[np.roll(rows, -1), channels]
@@ -251,9 +251,7 @@ def _draw_samples(sequences: Sequences, max_samples: Any, random: np.random.Rand
 
 
 def _take(values: Any, rows: NDArray) -> Any:
-    if values is None or isinstance(values, Sequences):
-        return None if values is None else values[rows]
-    return _safe_indexing(values, rows)
+    return None if values is None else _safe_indexing(values, rows)
 
 
 def _blocks(longest: int, block_size: int | str, segment_size: int) -> list[range]:

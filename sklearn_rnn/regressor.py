@@ -228,7 +228,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            As y was in fit; with `per_step` the form of y: Sequences, list of arrays or array padded with NaN.
+            As y was in fit, in the first one with `warm_start`; with `per_step` the form of y: Sequences, list of
+            arrays or array padded with NaN.
         """
         return self._predict(X, self._as_y)
 

@@ -109,7 +109,7 @@ def _windows(model: Any) -> list[Any]:
 
 
 def _segments(model: Any) -> list[Any] | None:
-    """Short: none is longer than 4 or than what the model has. Sequences of fewer steps need a narrower choice."""
+    """At most 4 steps, 12 in a forecaster, or what the model has. Shorter sequences need a narrower choice."""
     if getattr(model, "per_step", False):
         return None
     if isinstance(model.segment_size, str):

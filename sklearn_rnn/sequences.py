@@ -100,7 +100,7 @@ class Sequences:
             )
         if any(not 0 <= channel < self.n_channels for channel in self.categorical):
             raise ValueError(f"categorical is {self.categorical}, but values has {self.n_channels} channels.")
-        outside = (self.starts < 0) | (self.lengths < 1) | (self.starts + self.lengths > len(self.values))
+        outside = (self.starts < 0) | (self.lengths < 1) | (self.lengths > len(self.values) - self.starts)
         if outside.any():
             i = int(np.flatnonzero(outside)[0])
             raise ValueError(
@@ -111,6 +111,11 @@ class Sequences:
     @property
     def n_channels(self) -> int:
         return self.values.shape[1]
+
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """The row behind the last one of each sequence, (n_samples,)."""
+        return self.starts + self.lengths
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -131,6 +136,8 @@ class Sequences:
         """One sequence as an array for an integer, else the chosen sequences, which share the rows."""
         if isinstance(key, tuple):
             key = _rows_of_key(key)
+        if key is Ellipsis:
+            key = slice(None)
         if isinstance(key, Integral):
             start = self.starts[key]
             return self.values[start : start + self.lengths[key]]
@@ -145,7 +152,10 @@ class Sequences:
         if copy is False:
             raise ValueError("Sequences cannot be seen as a dense array without a copy. Use copy=None.")
         n_samples, n_steps, n_channels = self.shape
-        dense = np.full((n_samples, n_steps, n_channels), np.nan, dtype=dtype or self.dtype)
+        dtype = np.dtype(dtype or self.dtype)
+        if dtype.kind in "iub" and (self.lengths < n_steps).any():
+            raise ValueError(f"{dtype} has no NaN for the steps that shorter sequences lack. Choose a float type.")
+        dense = np.full((n_samples, n_steps, n_channels), 0 if dtype.kind in "iub" else np.nan, dtype=dtype)
         first = n_steps - self.lengths if self.align == "end" else np.zeros_like(self.lengths)
         step = np.arange(n_steps) - first[:, None]  # (n_samples, n_steps): the sequence's own count
         filled = (step >= 0) & (step < self.lengths[:, None])
@@ -167,7 +177,7 @@ class Sequences:
 
     def bounds(self) -> tuple[int, int]:
         """The first row in use, and the end of the last ones."""
-        return self.starts.min(initial=len(self.values)), (self.starts + self.lengths).max(initial=0)
+        return self.starts.min(initial=len(self.values)), self.ends.max(initial=0)
 
     def used_rows(self, weights: NDArray | None = None) -> NDArray:
         """How often, or with which summed sample weight, each row occurs in the sequences.
@@ -184,10 +194,10 @@ class Sequences:
         n_rows = len(self.values)
         if weights is None:
             change = np.bincount(self.starts, minlength=n_rows + 1)
-            change -= np.bincount(self.starts + self.lengths, minlength=n_rows + 1)
+            change -= np.bincount(self.ends, minlength=n_rows + 1)
             return np.cumsum(change[:-1])
         change = np.bincount(self.starts, weights, minlength=n_rows + 1)
-        change -= np.bincount(self.starts + self.lengths, weights, minlength=n_rows + 1)
+        change -= np.bincount(self.ends, weights, minlength=n_rows + 1)
         # Summing leaves dust of 1e-16 where no sequence is: the exact count says which rows are used at all.
         return np.where(self.used_rows() > 0, np.maximum(np.cumsum(change[:-1]), 0.0), 0.0)
 
@@ -219,12 +229,11 @@ class Sequences:
         """Positions of the sequences by the times of their last rows; as they stand where these are not known."""
         if self._times is None:
             return np.arange(len(self))
-        return self._times[self.starts + self.lengths - 1].argsort(kind="stable")
+        return self._times[self.ends - 1].argsort(kind="stable")
 
     def rows_by_step(self) -> NDArray[np.int64]:
         """The row of each step of all sequences, one after the other."""
-        first = np.cumsum(self.lengths) - self.lengths
-        return np.arange(self.lengths.sum()) + np.repeat(self.starts - first, self.lengths)
+        return np.repeat(self.starts, self.lengths) + count_within(self.lengths)
 
     def __getstate__(self) -> dict[str, Any]:
         """Only the rows that a sequence uses travel in a pickle."""
@@ -340,6 +349,11 @@ def _as_table(values: ArrayLike) -> NDArray:
     return table
 
 
+def count_within(sizes: NDArray) -> NDArray[np.int64]:
+    """0, 1, 2... within each of parts of these sizes, one part after the other."""
+    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
 def _as_positions(positions: ArrayLike, name: str) -> NDArray[np.int64]:
     with reading(name, "Pass one integer for each sequence."):
         array = np.asarray(positions)
@@ -349,7 +363,7 @@ def _as_positions(positions: ArrayLike, name: str) -> NDArray[np.int64]:
 
 
 def _rows_of_key(key: tuple) -> Any:
-    rows, *rest = key
+    rows, *rest = key or (Ellipsis,)
     if any(part is not Ellipsis and not (isinstance(part, slice) and part == slice(None)) for part in rest):
         raise IndexError(
             "Sequences can be indexed by sample alone: X[rows] or X[rows, ...]. Use np.asarray(X) to index steps "

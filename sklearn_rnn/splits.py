@@ -196,9 +196,9 @@ class WindowSplit(BaseCrossValidator):
 
 def _moments(X: Any, time: str | None) -> NDArray[np.intp]:
     """The rank in time of each row, of shape (n_rows,); rows of the same time share one."""
-    if time is None:
-        return np.arange(_num_samples(X))
     with reading("X"):
+        if time is None:
+            return np.arange(_num_samples(X))
         X = as_pandas(X)
         check_has_columns(X, time, [])
     return np.unique(read_times(X[time], f"time {time!r}").numbers, return_inverse=True)[1]

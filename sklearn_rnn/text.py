@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO, StringIO
+from itertools import islice
 from numbers import Integral, Real
 from typing import Any
 
@@ -186,7 +187,7 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         lengths: list[int] = []
         for i, document in enumerate(self._check_documents(raw_documents)):
             with reading(f"Document {i}", ADVICE):
-                tokens = analyze(document)[: self.max_length]
+                tokens = islice(analyze(document), self.max_length)
                 coded = [code_of.get(token, 0) for token in tokens] or [0]
             codes += coded
             lengths.append(len(coded))

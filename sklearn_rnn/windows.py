@@ -102,7 +102,7 @@ def window_bounds(
 def lag_features(windows: Sequences, n_steps: int) -> NDArray[np.float32]:
     """Windows as a table of shape (n_samples, n_steps * n_channels), oldest step first, NaN where there is none."""
     lags = np.full((len(windows), n_steps, windows.n_channels), np.nan, dtype=windows.dtype)
-    last = windows.starts + windows.lengths - 1
+    last = windows.ends - 1
     for lag in range(n_steps):
         samples = np.flatnonzero(windows.lengths > lag)
         lags[samples, n_steps - 1 - lag] = windows.values[last[samples] - lag]

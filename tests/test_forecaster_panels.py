@@ -369,7 +369,7 @@ def test_static_columns_tell_groups_apart():
 
 def test_a_static_column_that_changes_is_refused():
     df = stores().drop(columns="kind")
-    with pytest.raises(ValueError, match="'holiday' changes within group 'store 0'"):
+    with pytest.raises(ValueError, match="'holiday' of group 'store 0' changes"):
         model_of_stores(static="holiday").fit(df)
 
 

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor
-from sklearn_rnn._checkpoints import HEADER, read_checkpoint
+from sklearn_rnn._checkpoints import HEADER, _fingerprint, read_checkpoint
 
 TINY = {"hidden_size": 4, "max_epochs": 6, "random_state": 0, "n_threads": 1, "device": "cpu", "fused": False}
 X = np.random.default_rng(0).normal(size=(60, 5))
@@ -338,6 +338,14 @@ def test_a_checkpoint_of_another_fit_is_refused(change, what, tmp_path):
     with pytest.raises(ValueError, match=f"written by a fit with other {what}"):
         RNNRegressor(**options, checkpoint=path).fit(data["X"], data["Y"], data["sample_weight"])
     assert_same_fit(fit_regressor(checkpoint=path), fit_regressor())
+
+
+@pytest.mark.parametrize("make", [np.asarray, torch.tensor], ids=["array", "tensor"])
+def test_a_difference_in_the_middle_of_long_data_counts(make):
+    before, after = np.arange(5_000), np.arange(5_000)
+    after[2_500] = 7
+    assert repr(before) == repr(after)
+    assert _fingerprint([make(before)]) == _fingerprint([make(before)]) != _fingerprint([make(after)])
 
 
 WRITTEN_MEANWHILE = "checkpoint '.*' is written by another fit at the same time. .*in a search, .* checkpoint=None"

@@ -197,6 +197,21 @@ def test_a_panel_gets_axes_side_by_side_the_first_nine_of_many(of_stores):
             lambda df: ForecastDisplay.from_predictions(df[:0], "load"),
             "forecast has no rows. Pass the forecast of at least one",
         ),
+        (lambda df: ForecastDisplay.from_predictions(None, "load"), "forecast is a NoneType, but must be a DataFrame"),
+        (lambda df: ForecastDisplay.from_predictions(df, []), "target names no column"),
+        (lambda df: ForecastDisplay.from_predictions(df, "load", group="load", groups=5), "groups is 5, but must be a"),
+        (
+            lambda df: ForecastDisplay.from_predictions(df, "load", group="load", groups="ab"),
+            "groups is 'ab', but must",
+        ),
+        (
+            lambda df: ImportanceDisplay.from_importances(None),
+            "importances is None, but must be what channel_importance",
+        ),
+        (
+            lambda df: BacktestDisplay.from_predictions(pd.DataFrame(columns=COLUMNS), metric=[]),
+            r"metric is \[\], but must be one of",
+        ),
         (
             lambda df: HistoryDisplay.from_history(
                 pd.DataFrame({"epoch": [1, 2], "train_loss": 1.0, "valid_loss": 1.0}), best_epoch=3
@@ -206,7 +221,7 @@ def test_a_panel_gets_axes_side_by_side_the_first_nine_of_many(of_stores):
     ],
 )
 def test_what_cannot_be_drawn_is_refused(draw, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         draw(hours())
 
 

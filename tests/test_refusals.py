@@ -14,6 +14,7 @@ from sklearn_rnn import (
     Sequences,
     SequenceVectorizer,
     SlidingWindow,
+    WindowSplit,
     as_sequences,
     search_space,
 )
@@ -218,6 +219,22 @@ REFUSED = {
     "no target": (lambda: forecaster(target=[]), "target names no column. Name the column"),
     "counts that are all zero": (lambda: regressor(np.zeros(24), loss="poisson"), "learns a rate, but y is 0 in all"),
     "a class to search over": (lambda: search_space(RNNRegressor), "the class RNNRegressor. Pass an instance: RNNRegr"),
+    "times beyond int64": (
+        lambda: SlidingWindow(2).fit(TABLE.set_index(pd.Index(np.arange(30, dtype="uint64") + np.uint64(2**63 - 2)))),
+        "has 9223372036854775835, but integers end at",
+    ),
+    "padding as integers": (lambda: np.asarray(as_sequences([[1.0], [1.0, 2.0]]), dtype=int), "int64 has no NaN for"),
+    "no rows to forecast": (lambda: forecaster().predict(TABLE[:0]), "X has no rows. Pass at least one"),
+    "no rows to refit on": (lambda: forecaster().backtest(TABLE[:0], refit=True), "X has no rows. Pass at least one"),
+    "a static column of one series": (
+        lambda: forecaster(static="wind"),
+        "static column 'wind' changes, but a static column has one value",
+    ),
+    "words as quantiles after fit": (
+        lambda: forecaster(quantiles=[0.1]).set_params(quantiles="abc").predict(),
+        "quantiles cannot be used: could not convert",
+    ),
+    "nothing to split": (lambda: next(WindowSplit(2).split(None)), "X cannot be used: Expected sequence"),
     "a group of lists": (lambda: SlidingWindow(2, group=[[]]).fit(TABLE), r"X has no column \[\]"),
 }
 

@@ -67,6 +67,17 @@ def test_a_selection_gives_the_chosen_sequences_that_share_the_rows(rows):
         assert selection.channel_names == ("a", "b")
 
 
+@pytest.mark.parametrize("everything", [(), ..., (..., slice(None))], ids=str)
+def test_everything_can_be_chosen(everything):
+    assert_same(sequences()[everything], AS_LIST)
+
+
+def test_integers_hold_sequences_of_one_length_alone():
+    X = sequences()
+    longest = np.flatnonzero(X.lengths == X.lengths.max())
+    np.testing.assert_array_equal(np.asarray(X[longest], dtype=int), np.asarray(X[longest]).astype(int))
+
+
 @pytest.mark.parametrize("key", [(0, 1), ([0, 1], slice(0, 2)), ([0], np.array([0, 1]))], ids=str)
 def test_steps_cannot_be_indexed(key):
     with pytest.raises(IndexError, match="indexed by sample alone.*Use np.asarray"):
@@ -361,6 +372,7 @@ def test_the_users_array_is_not_changed():
         ((ROWS, [0], [11]), "Sequence 0 starts at row 0 and has 11 steps.*within the 10 rows"),
         ((ROWS, [0, 3], [1, 0]), "Sequence 1 starts at row 3 and has 0 steps.*at least 1 step"),
         ((ROWS, [-1], [1]), "Sequence 0 starts at row -1"),
+        ((ROWS, [2**62], [2**62]), "within the 10 rows"),
         ((ROWS, [0, 1], [1]), "starts has 2 entries and lengths 1: give one of each"),
         ((ROWS, [0.0], [1]), "starts must be a 1-D array of integers, got float64"),
         ((ROWS, [0], [[1]]), r"lengths must be a 1-D array of integers, got int64 of shape \(1, 1\)"),

@@ -48,6 +48,11 @@ def test_characters_are_tokens_on_request():
     assert "".join(vectorizer.inverse_transform(vectorizer.transform(["Hello"]))[0]) == "Hello"
 
 
+def test_an_analyzer_may_be_a_generator():
+    vectorizer = SequenceVectorizer(analyzer=lambda text: (letter for letter in text), max_length=3)
+    assert vectorizer.inverse_transform(vectorizer.fit_transform(["abba", "b"])) == [["a", "b", "b"], ["b"]]
+
+
 def test_long_texts_are_cut_and_empty_ones_have_one_unknown_token():
     X = SequenceVectorizer(max_length=3).fit(TEXTS).transform([TEXTS[0], ""])
     assert X.lengths.tolist() == [3, 1]

@@ -228,7 +228,10 @@ class ForecastNet(nn.Module):
 
     def point_forecast(self, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
         """Forecasts, or their medians, in the units of the windows, (batch, horizon * n_targets)."""
-        forecasts = self(values, lengths, known)
+        return self.point(self(values, lengths, known))
+
+    def point(self, forecasts: Any) -> Any:
+        """The forecasts, a Tensor or an array, or their medians where they are quantiles: those are the last axis."""
         return forecasts[..., self.median] if self.n_quantiles else forecasts
 
     def linear_forecast(self, weights: LinearForecast, values: Tensor, lengths: Tensor | None, known: Tensor) -> Tensor:
@@ -328,8 +331,7 @@ class ForecastNet(nn.Module):
 
     def _others_share(self, raw: Tensor) -> Tensor:
         """What is taken from the decoded point forecasts for another forecast, (batch, horizon, n_targets)."""
-        point = raw[..., self.median] if self.n_quantiles else raw
-        return point * (self.share - 1)[:, None]
+        return self.point(raw) * (self.share - 1)[:, None]
 
     def unscale(self, raw: Tensor, level: Tensor, unit: Tensor) -> Tensor:
         """Forecasts in the units of the targets, (batch, horizon, n_targets[, n_quantiles]), float64 if it can be.

@@ -102,7 +102,7 @@ class BacktestDisplay:
         -------
         BacktestDisplay
         """
-        by: list[Any] = as_names(self.by)
+        by: list[Any] = list(dict.fromkeys(as_names(self.by)))
         targets = self.backtest["target"].unique()
         if not by and len(targets) > 1:
             by = ["target"]
@@ -232,7 +232,7 @@ class BacktestDisplay:
 
 def _check_choice(metric: Any, by: Any, columns: Iterable[Hashable]) -> None:
     """ValueError unless a backtest with these columns tells that."""
-    if metric not in METRICS:
+    if metric not in list(METRICS):
         raise ValueError(f"metric is {metric!r}, but must be one of {', '.join(METRICS)}.")
     there, wanted = list(columns), as_names(by)
     if "step" in wanted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -331,10 +331,12 @@ class ForecastDisplay:
         TypeError
             If ax are no axes.
         """
+        if not as_names(target):
+            raise ValueError("target names no column. Name the column, or the columns, to draw.")
         forecast, history, actual = map(as_pandas, (forecast, history, actual))
         display = cls(forecast=forecast, target=target, history=history, actual=actual, time=time, group=group)
         for table, name in ((forecast, "forecast"), (history, "history"), (actual, "actual")):
-            if table is not None:
+            if table is not None or name == "forecast":
                 check_columns(table, display._columns(), name, "a table with group, time and targets")
         if forecast.empty:
             raise ValueError("forecast has no rows. Pass the forecast of at least one.")
@@ -349,6 +351,8 @@ def _check_drawing(display: str, ax: Any, groups: Any, n_history: Any, group: Se
     check_can_draw(display, ax, several=True)
     if n_history is not None and (not isinstance(n_history, Integral) or n_history < 0):
         raise ValueError(f"n_history is {n_history!r}, but must be an integer that is not negative, or None.")
+    if groups is not None and (isinstance(groups, str) or not isinstance(groups, Iterable)):
+        raise TypeError(f"groups is {groups!r}, but must be a list of groups, or None for all.")
     if groups is not None and not group:
         raise ValueError(f"groups is {groups!r}, but no column is named as group. Leave groups out.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -180,13 +181,17 @@ class ImportanceDisplay:
         ------
         ValueError
             If something is absent, as it is in the Bunch of scikit-learn's function.
+        TypeError
+            If importances are no mapping.
         """
+        if not isinstance(importances, Mapping):
+            raise TypeError(f"importances is {importances!r:.100}, but must be what channel_importance gave.")
         absent = [name for name in NEEDED if name not in importances]
         if absent:
             raise ValueError(
                 f"importances has no {', '.join(map(repr, absent))}. Pass what sklearn_rnn.channel_importance gave."
             )
-        return cls(importances=importances).plot(ax)
+        return cls(importances=Bunch(**importances)).plot(ax)
 
 
 def _error_bars(ax: Axes) -> dict[str, Any]:
