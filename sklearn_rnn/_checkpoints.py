@@ -161,9 +161,9 @@ def _fingerprint(things: Any) -> str:
 
 
 def _absorb(digest: Any, thing: Any) -> None:
-    if isinstance(thing, np.ndarray):  # whose repr leaves out the middle
-        digest.update(f"{thing.dtype}{thing.shape}".encode() + thing.tobytes())
-    elif isinstance(thing, Tensor):
+    if isinstance(thing, np.ndarray):
+        thing = torch.tensor(np.ascontiguousarray(thing))  # the repr leaves out the middle
+    if isinstance(thing, Tensor):
         digest.update(f"{thing.dtype}{tuple(thing.shape)}".encode())
         digest.update(thing.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     elif isinstance(thing, SequenceDataset):

@@ -33,7 +33,7 @@ def calibrate(net: ForecastNet, held_out: ForecastDataset, levels: Sequence[floa
     for inputs, (targets, _) in batches_of_bounded_size(held_out, net.width):
         forecasts = net(*inputs).unflatten(1, (net.horizon, net.n_targets))
         spans = quantile_spans(forecasts, net.median, net.recent_deviation(*inputs[:2]))
-        distances = targets.unflatten(1, (net.horizon, net.n_targets)) - forecasts[..., net.median]
+        distances = targets.unflatten(1, (net.horizon, net.n_targets)) - net.point(forecasts)
         ratios.append((distances[..., None] / spans).cpu())
     factors = conformal_factors(torch.cat(ratios).numpy(), levels, weights)
     net.factors.copy_(torch.from_numpy(factors))

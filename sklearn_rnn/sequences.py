@@ -153,9 +153,10 @@ class Sequences:
             raise ValueError("Sequences cannot be seen as a dense array without a copy. Use copy=None.")
         n_samples, n_steps, n_channels = self.shape
         dtype = np.dtype(dtype or self.dtype)
-        if dtype.kind in "iub" and (self.lengths < n_steps).any():
+        has_nan = dtype.kind not in "iub"
+        if not has_nan and (self.lengths < n_steps).any():
             raise ValueError(f"{dtype} has no NaN for the steps that shorter sequences lack. Choose a float type.")
-        dense = np.full((n_samples, n_steps, n_channels), 0 if dtype.kind in "iub" else np.nan, dtype=dtype)
+        dense = np.full((n_samples, n_steps, n_channels), np.nan if has_nan else 0, dtype=dtype)
         first = n_steps - self.lengths if self.align == "end" else np.zeros_like(self.lengths)
         step = np.arange(n_steps) - first[:, None]  # (n_samples, n_steps): the sequence's own count
         filled = (step >= 0) & (step < self.lengths[:, None])

@@ -232,7 +232,7 @@ class BacktestDisplay:
 
 def _check_choice(metric: Any, by: Any, columns: Iterable[Hashable]) -> None:
     """ValueError unless a backtest with these columns tells that."""
-    if metric not in list(METRICS):
+    if metric not in list(METRICS):  # which can be asked for what has no hash
         raise ValueError(f"metric is {metric!r}, but must be one of {', '.join(METRICS)}.")
     there, wanted = list(columns), as_names(by)
     if "step" in wanted:

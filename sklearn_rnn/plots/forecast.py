@@ -265,7 +265,7 @@ class ForecastDisplay:
         NotFittedError
             If the forecaster is not fitted.
         TypeError
-            If it is no RNNForecaster, or ax are no axes.
+            If it is no RNNForecaster, ax are no axes, or groups are no list.
         ValueError
             If n_history is no count, or groups are named where there are none, before there is any forecast; if X,
             future or actual lack a column; or a group is not there.
@@ -327,9 +327,10 @@ class ForecastDisplay:
         Raises
         ------
         ValueError
-            If a table lacks a column, which it names, a group is not there, or times are of two kinds.
+            If target names no column, a table lacks one, which it names, a group is not there, or times are of two
+            kinds.
         TypeError
-            If ax are no axes.
+            If the forecast is no table, ax are no axes, or groups are no list.
         """
         if not as_names(target):
             raise ValueError("target names no column. Name the column, or the columns, to draw.")
