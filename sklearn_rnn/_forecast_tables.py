@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sklearn_rnn._frequency import Frequency
 from sklearn_rnn._panel import Roles, count_in_group
-from sklearn_rnn._rows import Rows, as_names
+from sklearn_rnn._rows import Rows, as_names, is_numeric
 from sklearn_rnn._validation import MEDIAN, read_quantiles
 
 STEP = "step"  # the index of a table without times
@@ -100,7 +100,8 @@ def backtest_table(
     columns: dict[Hashable, object] = {}
     for i, name in enumerate(roles.group):
         columns[name] = _label_column(rows, i, np.repeat(origins, n_repeats))
-    columns["target"] = np.tile(np.repeat(np.array([str(name) for name in roles.target]), horizon), n_origins)
+    of_target = np.tile(np.repeat(np.arange(n_targets), horizon), n_origins)
+    columns["target"] = pd.Series(roles.target)[of_target].to_numpy()
     position = np.repeat(origins, n_repeats)
     step = np.tile(np.arange(1, horizon + 1), n_origins * n_targets)
     if rows.times is None:
@@ -152,6 +153,9 @@ def summarise(
     if not isinstance(backtest, pd.DataFrame) or not {"actual", "forecast", "scale"} <= set(backtest.columns):
         raise TypeError("backtest must be the DataFrame that the method backtest gave.")
     names = check_by(by, list(backtest.columns))
+    for name in backtest.columns.intersection(["actual", "forecast", "scale"]):
+        if not is_numeric(backtest[name]):
+            raise ValueError(f"Column {name!r} of backtest is {backtest[name].dtype}, but must be numbers.")
     error = backtest["forecast"] - backtest["actual"]
     size = (backtest["forecast"].abs() + backtest["actual"].abs()) / 2
     measures = pd.DataFrame(

@@ -179,7 +179,7 @@ def read_history(
     else:
         original = frame.index
         times = times_of_frame(frame, None)
-    if times is not None:
+    if times is not None and original is not None:
         _check_one_zone(times, original)
         if zone is not None and times.kind == ZONED and times.dates is not None:
             times = replace(times, dates=times.dates.tz_convert(zone))
@@ -491,8 +491,8 @@ def count_in_group(groups: NDArray) -> NDArray:
     return pd.Series(groups).groupby(groups).cumcount().to_numpy()
 
 
-def _check_one_zone(times: Times, original: pd.Index | pd.Series | None) -> None:
-    if times.kind == ZONED and original is not None and original.dtype == object:
+def _check_one_zone(times: Times, original: pd.Index | pd.Series) -> None:
+    if times.kind == ZONED and pd.Index(original).infer_objects().dtype == object:
         raise ValueError(
             "The times have several time zones or offsets. Bring them to one, for example with pd.to_datetime(times, "
             "utc=True)."

@@ -13,6 +13,7 @@ DAY, WEEK = 24 * HOUR, 7 * 24 * HOUR
 MONDAY = 4 * DAY  # the first one, counted as all times are from the beginning of 1970
 MOST_MOMENTS = 7 * 24 * 60  # one a minute
 NEARLY_ALL, MOST = 0.97, 0.5  # of the times at usual moments; of the weeks with a row at one, of the steps between rows
+SOME_WEEKS = 0.2  # have a row at an hour that is usual on most other days
 MOST_OF_THE_WEEK = 0.9  # else what lacks is taken for missing
 LEAST_SHARE_OF_ROWS = 0.8  # of the moments, from the first row on to the last one
 SHORT_STEP, FEWEST_DAYS, FEWEST_DAYS_OF_SHORT_STEPS = 3 * HOUR, 28, 14
@@ -68,9 +69,10 @@ class WeeklySchedule:
 def find_schedule(dates: pd.DatetimeIndex, steps: NDArray) -> WeeklySchedule | None:
     """The weekly schedule of one or several series, None if they have none.
 
-    They have one if nearly all rows are at moments that most weeks have, if these leave a part of the week free, if few
-    rows lack there, and if most rows of a series follow each other at the steps between them. Every hour is no
-    schedule, and neither is every hour but one, nor are few days, or hours that a change of the clock may skip.
+    They have one if nearly all rows are at moments that most weeks have, or that lack in many but lie between open
+    hours, if these leave a part of the week free, if few rows lack there, and if most rows of a series follow each
+    other at the steps between them. Every hour is no schedule, and neither is every hour but one, nor are few days, or
+    hours that a change of the clock may skip.
 
     Parameters
     ----------
@@ -86,7 +88,9 @@ def find_schedule(dates: pd.DatetimeIndex, steps: NDArray) -> WeeklySchedule | N
         return None
     clock = np.unique(clock)
     moments, counts = np.unique((clock - MONDAY) % WEEK, return_counts=True)
-    is_usual = counts >= MOST * (clock[-1] - clock[0]) / WEEK
+    n_weeks = (clock[-1] - clock[0]) / WEEK
+    is_usual = counts >= MOST * n_weeks
+    is_usual |= (counts >= SOME_WEEKS * n_weeks) & _is_open(moments, is_usual)
     if not 0 < is_usual.sum() <= MOST_MOMENTS or counts[is_usual].sum() < NEARLY_ALL * len(clock):
         return None
     schedule = WeeklySchedule(tuple(moments[is_usual].tolist()))
@@ -101,3 +105,14 @@ def find_schedule(dates: pd.DatetimeIndex, steps: NDArray) -> WeeklySchedule | N
         and (dates.tz is None or schedule.is_daily or min(moment % DAY for moment in schedule.moments) >= CLOCKS_CHANGE)
     )
     return schedule if is_told else None
+
+
+def _is_open(moments: NDArray[np.int64], is_usual: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether moments of the week lie between usual ones of their day, at an hour that is usual on most days."""
+    day, time = np.divmod(moments, DAY)
+    first, last = np.full(7, DAY), np.zeros(7, dtype=np.int64)
+    np.minimum.at(first, day[is_usual], time[is_usual])
+    np.maximum.at(last, day[is_usual], time[is_usual])
+    _, of_time = np.unique(time, return_inverse=True)
+    n_days = np.bincount(of_time, weights=is_usual)[of_time]
+    return (first[day] < time) & (time < last[day]) & (n_days > MOST * len(np.unique(day[is_usual])))

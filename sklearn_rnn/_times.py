@@ -217,8 +217,14 @@ def default_max_gap(times: Times, spacings: NDArray) -> Any:
     int, float, Timedelta or None
         1 for integers; the spacing of an even series; for months, quarters, years, business days and other days of the
         week the longest that their calendar has; None, with a warning, for an irregular series.
+
+    Raises
+    ------
+    ValueError
+        If integers are dates such as 20240131, which 20240201 follows.
     """
     if times.kind == INTEGERS:
+        _check_no_written_dates(times.numbers)
         if spacings.size and spacings.min() > 1:
             _warn_that_every_row_is_alone(int(spacings.min()))
         return 1
@@ -239,6 +245,20 @@ def default_max_gap(times: Times, spacings: NDArray) -> Any:
         if step == DAY and times.dates is not None and _skips_weekends(times.dates, spacings):
             step = BUSINESS_DAYS * DAY
     return None if step is None else pd.Timedelta(int(step) + slack)
+
+
+def _check_no_written_dates(numbers: NDArray[np.int64]) -> None:
+    if not numbers.size or numbers.min() < 1900_01 or numbers.max() > 2100_12_31:
+        return
+    form = "%Y%m" if numbers.max() <= 2100_12 else "%Y%m%d"
+    unique = np.unique(numbers)
+    dates = pd.to_datetime(pd.Series(unique).astype(str), format=form, errors="coerce")
+    if dates.notna().all() and len(np.unique(np.diff(unique))) > 1 and unique[0] // 100 != unique[-1] // 100:
+        raise ValueError(
+            f"The times are integers that read as dates, for example {unique[0]}, but integers count steps of one: "
+            f"after {unique[-1]} would come {unique[-1] + 1}. Convert them, for example with "
+            f"pd.to_datetime(times.astype(str), format={form!r})."
+        )
 
 
 def _without_clock_changes(spacings: NDArray) -> tuple[NDArray, int]:

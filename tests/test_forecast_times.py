@@ -388,6 +388,39 @@ def test_other_times_are_no_schedule(times):
     assert find_schedule(times, np.diff(times.as_unit("ns").asi8)) is None
 
 
+def test_an_open_hour_that_lacks_in_most_weeks_stays_in_the_schedule():
+    times = hours_of_days("8h", "16h")
+    is_noon_of_tuesday = (times.day_of_week == 1) & (times.hour == 12)
+    some_lack = times.delete(np.flatnonzero(is_noon_of_tuesday)[2:])
+    df = pd.DataFrame({"y": np.arange(len(some_lack)) % 9.0}, index=some_lack)
+    model = RNNForecaster("y", 45, **TINY).fit(df)
+    assert model.season_ == 9
+    noons = model.predict().index
+    assert 1 in noons[noons.hour == 12].day_of_week
+
+    closed = times[~is_noon_of_tuesday]
+    assert find_schedule(closed, np.diff(closed.as_unit("ns").asi8)).season == 62
+
+
+@pytest.mark.parametrize(("form", "freq"), [("%Y%m%d", "D"), ("%Y%m", "MS"), ("%Y%m%d", "W")])
+def test_integers_that_read_as_dates_are_refused(form, freq):
+    days = pd.date_range("2024-01-07", periods=60, freq=freq)
+    df = pd.DataFrame({"day": days.strftime(form).astype(int), "y": np.arange(60) % 7.0})
+    with pytest.raises(ValueError, match=f"for example 20240.*format='{form}'"):
+        RNNForecaster("y", 3, time="day", **TINY).fit(df)
+    df["day"] = pd.to_datetime(df["day"].astype(str), format=form)
+    assert RNNForecaster("y", 3, time="day", **TINY).fit(df).predict()["day"].iloc[0] > days[-1]
+
+
+@pytest.mark.parametrize(
+    "numbers", [np.arange(20_240_101, 20_240_161), np.arange(202_401, 202_461), 1900 + np.arange(60)]
+)
+def test_other_integers_are_numbers(numbers):
+    df = pd.DataFrame({"day": numbers, "y": np.arange(60) % 7.0})
+    forecast = RNNForecaster("y", 3, time="day", **TINY).fit(df).predict()
+    assert forecast["day"].tolist() == [numbers[-1] + step for step in (1, 2, 3)]
+
+
 def test_frequent_gaps_are_pointed_out():
     hours = hours_of_days("8h", "17h", n_days=13)
     df = pd.DataFrame({"y": np.arange(len(hours)) % 10.0}, index=hours)

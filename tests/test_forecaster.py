@@ -467,6 +467,8 @@ def test_time_zones_must_be_one_and_there():
     with pytest.raises(ValueError, match="several time zones"):
         RNNForecaster("load", 3, **TINY).fit(mixed)
     model = RNNForecaster("load", 3, **TINY).fit(zoned)
+    of_objects = RNNForecaster("load", 3, **TINY).fit(zoned.set_axis(zoned.index.astype(object)))
+    pd.testing.assert_frame_equal(of_objects.predict(), model.predict(), check_index_type=False)
     with pytest.raises(ValueError, match="with a time zone"):
         model.predict(df)
 

@@ -380,3 +380,16 @@ def test_a_backtest_with_refits_tells_of_groups_that_end_before_its_origins():
     model = RNNForecaster("y", 3, time="d", group="g", **TINY)
     with pytest.warns(UserWarning, match="1 of 2 groups, such as 'b', have no rows behind any origin"):
         assert model.backtest(df, n_origins=2, refit=True)["g"].unique().tolist() == ["a"]
+
+
+def test_the_targets_of_a_backtest_have_their_names():
+    df = pd.DataFrame({0: np.arange(60) % 7.0, ("a", 1): np.arange(60) % 5.0})
+    model = RNNForecaster([0, ("a", 1)], 2, **TINY).fit(df)
+    assert list(model.backtest(df, n_origins=1)["target"]) == [0, 0, ("a", 1), ("a", 1)]
+    assert RNNForecaster(0, 2, **TINY).fit(df[[0]]).backtest(df[[0]], n_origins=1)["target"].tolist() == [0, 0]
+
+
+def test_a_backtest_of_texts_cannot_be_summarised(fitted):
+    backtest = fitted.backtest(series(), n_origins=1)
+    with pytest.raises(ValueError, match="Column 'actual' of backtest is str, but must be numbers"):
+        fitted.backtest_summary(backtest.astype({"actual": "str"}))

@@ -276,6 +276,14 @@ def test_chosen_groups_are_drawn_in_the_users_axes(of_stores):
         ForecastDisplay.from_estimator(of_stores, groups=[12])
 
 
+def test_a_group_with_a_tuple_for_a_label_is_chosen_by_it():
+    df = pd.DataFrame({"shop": [("a", 1)] * 40 + [("b", 2)] * 40, "y": np.arange(80) % 7.0})
+    model = RNNForecaster("y", 3, group="shop", **TINY).fit(df)
+    for label in [("b", 2), (("b", 2),)]:
+        display = ForecastDisplay.from_estimator(model, groups=[label])
+        assert [ax.get_title() for ax in np.atleast_1d(display.axes_)] == ["('b', 2)"]
+
+
 def test_every_target_has_its_axes(of_two):
     display = ForecastDisplay.from_estimator(of_two, hours())
     assert [ax.get_title() for ax in display.axes_] == ["load", "heat"]

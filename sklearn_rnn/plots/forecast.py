@@ -195,7 +195,7 @@ class ForecastDisplay:
         there = list(self.forecast[names].drop_duplicates().itertuples(index=False, name=None))
         if groups is None:
             return there
-        wanted = [label if isinstance(label, tuple) else (label,) for label in groups]
+        wanted = [label if label in there else (label,) for label in groups]
         absent = [label for label in wanted if label not in there]
         if absent or not wanted:
             raise ValueError(f"groups is {groups!r}, but the forecast has {there[:MOST_PANELS]}. Name groups of it.")
