@@ -101,6 +101,13 @@ def torch_threads(n_threads: int) -> Iterator[None]:
 
 
 @contextmanager
+def usual_modes() -> Iterator[None]:
+    """Neither torch's default device nor its mode without gradients, if the caller has set them, reaches into this."""
+    with torch.device("cpu"), torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+@contextmanager
 def computing(n_threads: int | None, layers: RecurrentLayers, device: str) -> Iterator[None]:
     """Compute with `n_threads` threads, the caller's setting of torch restored; None chooses what is quickest.
 
@@ -114,7 +121,7 @@ def computing(n_threads: int | None, layers: RecurrentLayers, device: str) -> It
         n_threads = torch.get_num_threads() if worth_it and not is_joblib_worker() else 1
     n_threads = int(n_threads)
     try:
-        with cell_threads(n_threads), torch_threads(1 if compiled else n_threads):
+        with usual_modes(), cell_threads(n_threads), torch_threads(1 if compiled else n_threads):
             yield
     except torch.cuda.OutOfMemoryError:
         raise MemoryError(

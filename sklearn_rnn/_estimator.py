@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._blend import LeftOut, blend, held_out_samples
 from sklearn_rnn._callbacks import FitTask
-from sklearn_rnn._device import computing, device_for_fit, torch_threads
+from sklearn_rnn._device import computing, device_for_fit, torch_threads, usual_modes
 from sklearn_rnn._distributed import check_alike, gathered, rank, summed
 from sklearn_rnn._errors import reading, unchanged_on_error
 from sklearn_rnn._losses import Criterion
@@ -123,6 +123,7 @@ class RecurrentEstimator(SequenceReader):
                 task=FitTask(None),  # of which nobody is told
             )
 
+    @usual_modes()
     def _train(
         self,
         X: Any,

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._conformal import calibrate, recency
-from sklearn_rnn._device import computing, device_for_fit, torch_threads
+from sklearn_rnn._device import computing, device_for_fit, torch_threads, usual_modes
 from sklearn_rnn._distributed import n_processes
 from sklearn_rnn._errors import warn
 from sklearn_rnn._forecast_blend import Trial, blend, folds, is_worth_trials
@@ -199,6 +199,7 @@ class BaseForecaster(HistoryForecaster):
                 f"and {self.horizon} to compare with. Pass more rows, or lower horizon."
             )
 
+    @usual_modes()
     def _train(self, rows: Rows, resume: bool, device: str, task: FitTask) -> None:
         seed = self._draw_seed()
         runs = bounds_of_runs(rows, self._frequency)

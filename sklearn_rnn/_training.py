@@ -19,6 +19,7 @@ from sklearn_rnn._averaging import AveragedWeights
 from sklearn_rnn._batches import Batches, SequenceDataset
 from sklearn_rnn._checkpoints import Checkpoint
 from sklearn_rnn._course import Course
+from sklearn_rnn._device import usual_modes
 from sklearn_rnn._distributed import check_alike, gathered, n_processes, rank, summed
 from sklearn_rnn._gradients import average_gradient, clip_gradient, scaled_backward
 from sklearn_rnn._halving import halving_batches
@@ -339,6 +340,7 @@ def restore_module(frozen: dict[str, Any]) -> RecurrentNet | ForecastNet:
     return module
 
 
+@usual_modes()
 def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
     """The net behind :func:`freeze_net`, ready to predict or to be trained on."""
     module = restore_module(frozen)

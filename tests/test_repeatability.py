@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,41 @@ def test_another_interpreter_gives_the_same_bits():
     }
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
     assert json.loads(done.stdout) == results()
+
+
+@contextmanager
+def default(kind, value):
+    get, put = getattr(torch, f"get_default_{kind}"), getattr(torch, f"set_default_{kind}")
+    before = get()
+    put(value)
+    try:
+        yield
+    finally:
+        put(before if kind == "dtype" else None)
+
+
+@pytest.mark.parametrize(
+    "modes_of_caller",
+    [
+        lambda: default("dtype", torch.float64),
+        lambda: default("dtype", torch.float16),
+        lambda: default("device", "meta"),
+        torch.inference_mode,
+        torch.no_grad,
+    ],
+    ids=["float64", "float16", "another device", "inference", "no gradients"],
+)
+def test_defaults_and_modes_of_torch_change_no_bit(modes_of_caller):
+    def of_loaded():
+        model = pickle.loads(pickle.dumps(RNNRegressor(**TINY).fit(X, Y)))
+        before = model.predict(X)
+        return model, digest(before, model.partial_fit(X, Y).predict(X))
+
+    expected = results(), of_loaded()[1]
+    with modes_of_caller():
+        model, found = of_loaded()
+        assert (results(), found) == expected
+    model.partial_fit(X, Y)  # outside again
 
 
 def test_processes_give_the_same_bits_as_one():

@@ -78,8 +78,8 @@ class ForecastNet(nn.Module):
         0, or the number of quantiles of each forecast, which never cross.
     median : int
         The position of the point forecast among the quantiles.
-    dtype : torch.dtype, default=None
-        Of all numbers; None is torch's default.
+    dtype : torch.dtype, default=torch.float32
+        Of all numbers. Weights are drawn in float32 first.
     """
 
     output_mean: Tensor
@@ -120,7 +120,7 @@ class ForecastNet(nn.Module):
         shared: bool = True,
         n_quantiles: int = 0,
         median: int = 0,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         config = {name: value for name, value in locals().items() if name not in ("self", "__class__", "dtype")}
         super().__init__()
@@ -161,25 +161,27 @@ class ForecastNet(nn.Module):
         decoded = min(segment_size, horizon)
         self.decoded_size, self.n_decoded = decoded, -(-horizon // decoded)
         target_size = segment_size * self.n_together * (1 + self.mark_missing)
-        self.read_targets = nn.Linear(target_size, hidden_size)
+        self.read_targets = nn.Linear(target_size, hidden_size, dtype=torch.float32)
         self.read_covariates = _map(segment_size * self.covariate_encoder.output_size, hidden_size)
         self.recurrent = RecurrentLayers(
             hidden_size, hidden_size, n_layers, cell=cell, dropout=dropout, fused=fused, precision=precision
         )
-        self.position = nn.Parameter(torch.randn(self.n_decoded, hidden_size) * 0.1)
-        self.channel = nn.Parameter(torch.randn(self.n_series, hidden_size) * 0.1)
+        self.position = nn.Parameter(0.1 * torch.randn(self.n_decoded, hidden_size, dtype=torch.float32))
+        self.channel = nn.Parameter(0.1 * torch.randn(self.n_series, hidden_size, dtype=torch.float32))
         self.query_known = _map(decoded * self.known_encoder.output_size, hidden_size)
         self.query_static = _map(self.static_encoder.output_size, hidden_size)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden_size, decoded * self.n_together * max(n_quantiles, 1))
+        head_size = decoded * self.n_together * max(n_quantiles, 1)
+        self.head = nn.Linear(hidden_size, head_size, dtype=torch.float32)
         self.direct = _map(self.n_steps * self.n_together, horizon * self.n_together)
         if self.direct is not None:
             nn.init.zeros_(self.direct.weight)
-        self.register_buffer("share", torch.ones(horizon))
+        self.register_buffer("share", torch.ones(horizon, dtype=dtype))
         n_features = 1 + 2 * self.known_encoder.output_size if n_known else 0
-        self.register_buffer("known_weight", torch.zeros(horizon, n_features))
-        self.register_buffer("past_weight", torch.zeros(horizon, math.prod(self.changes) if reads_changes else 0))
-        self.register_buffer("factors", torch.full((horizon, n_targets, n_quantiles), float("nan")))
+        self.register_buffer("known_weight", torch.zeros(horizon, n_features, dtype=dtype))
+        n_changes = math.prod(self.changes) if reads_changes else 0
+        self.register_buffer("past_weight", torch.zeros(horizon, n_changes, dtype=dtype))
+        self.register_buffer("factors", torch.full((horizon, n_targets, n_quantiles), torch.nan, dtype=dtype))
         self.to(dtype)
 
     @property
@@ -531,4 +533,4 @@ def _last_value(targets: Tensor, present: Tensor) -> Tensor:
 
 def _map(n_inputs: int, n_outputs: int) -> nn.Linear | None:
     """A linear map, or None where there is nothing to map."""
-    return nn.Linear(n_inputs, n_outputs, bias=False) if n_inputs else None
+    return nn.Linear(n_inputs, n_outputs, bias=False, dtype=torch.float32) if n_inputs else None

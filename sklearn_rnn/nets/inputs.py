@@ -25,7 +25,7 @@ class InputEncoder(nn.Module):
         Size of the vectors of each categorical channel.
     noise : float
         Standard deviation of what is added to each standardised number in training (Bishop 1995).
-    dtype : torch.dtype, default=None
+    dtype : torch.dtype, default=torch.float32
         Of means, scales and codes; None is torch's default.
 
     Attributes
@@ -46,7 +46,7 @@ class InputEncoder(nn.Module):
         categories: Mapping[int, Sequence[float]] | None = None,
         embedding_size: int | str = "auto",
         noise: float = 0.0,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         self.noise = noise
@@ -96,13 +96,13 @@ class CategoryEmbedding(nn.Module):
 
     codes: Tensor
 
-    def __init__(self, codes: Sequence[float], embedding_size: int | str, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, codes: Sequence[float], embedding_size: int | str, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         codes = list(codes) or [torch.nan]  # a channel that was empty in training: every code is another
         self.output_size = automatic_embedding_size(len(codes)) if embedding_size == "auto" else int(embedding_size)
         self.register_buffer("codes", torch.tensor(codes, dtype=dtype))
         # Small beside what training adds, so that rare codes say little instead of something random.
-        vectors = 0.1 * torch.randn(len(codes) + 1, self.output_size)
+        vectors = 0.1 * torch.randn(len(codes) + 1, self.output_size, dtype=torch.float32)
         vectors[0] = 0.0
         self.vectors = nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=0)
 

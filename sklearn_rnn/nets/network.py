@@ -53,8 +53,8 @@ class RecurrentNet(nn.Module):
         Of how many of the newest steps a linear regression adds to the outputs.
     share : sequence of float of length n_outputs, default=None
         What it left to the cell, see :meth:`blend`; None is all.
-    dtype : torch.dtype, default=None
-        Of all numbers; None is torch's default.
+    dtype : torch.dtype, default=torch.float32
+        Of all numbers. Weights are drawn in float32 first.
     """
 
     output_mean: Tensor
@@ -92,7 +92,7 @@ class RecurrentNet(nn.Module):
         embedding_size: int | str = "auto",
         linear_steps: int = 0,
         share: Sequence[float] | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         config = {name: value for name, value in locals().items() if name not in ("self", "__class__", "dtype")}
         super().__init__()
@@ -122,12 +122,13 @@ class RecurrentNet(nn.Module):
         )
         self.pool = Pooling("last" if per_step else pooling, self.recurrent.output_size, hidden_size)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.pool.output_size, n_outputs * max(n_quantiles, 1))
+        self.head = nn.Linear(self.pool.output_size, n_outputs * max(n_quantiles, 1), dtype=torch.float32)
         for name in ("output_mean", "output_rest", "output_scale"):
-            self.register_buffer(name, torch.empty(n_outputs))
+            self.register_buffer(name, torch.empty(n_outputs, dtype=dtype))
         self.linear_steps = linear_steps
         if linear_steps:
-            self._hold(torch.empty(n_outputs, linear_steps * self.encoder.n_numbers), torch.empty(n_outputs))
+            weight = torch.empty(n_outputs, linear_steps * self.encoder.n_numbers, dtype=dtype)
+            self._hold(weight, torch.empty(n_outputs, dtype=dtype))
         self.to(dtype)
         self.set_output_units(output_mean or [0.0] * n_outputs, output_scale or [1.0] * n_outputs)
 

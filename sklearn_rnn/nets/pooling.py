@@ -32,7 +32,7 @@ class Pooling(nn.Module):
         self.n_forward = n_forward
         self.output_size = size * (len(CONCATENATED) if kind == "concat" else 1)
         if kind == "attention":
-            self.score = nn.Linear(size, 1)
+            self.score = nn.Linear(size, 1, dtype=torch.float32)
             nn.init.zeros_(self.score.weight)
             nn.init.zeros_(self.score.bias)
 

@@ -23,7 +23,7 @@ class RecurrentLayers(nn.Module):
     """Recurrent layers whose states at a sequence's own steps do not depend on the padding behind them.
 
     The backward direction reads each sequence from its own last step: steps are reversed by length before the cell and
-    its states are reversed back after it, so that nothing needs packing.
+    its states are reversed back after it, so that nothing needs packing. Weights are drawn in float32.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ class RecurrentLayers(nn.Module):
         options = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
 
         def make_layers() -> nn.ModuleList:
-            return nn.ModuleList(CELLS[cell](size, hidden_size, batch_first=True, **options) for size in sizes)
+            cells = (CELLS[cell](size, hidden_size, batch_first=True, dtype=torch.float32, **options) for size in sizes)
+            return nn.ModuleList(cells)
 
         self.forward_layers = make_layers()
         self.backward_layers = make_layers() if bidirectional else None
