@@ -15,20 +15,21 @@ from torch import Tensor
 
 from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._distributed import gathered, rank
+from sklearn_rnn._files import write_by_way_of
 
 HEADER = b"sklearn_rnn checkpoint 2\n"
 _DIGEST_SIZE = 32
 
 
 def check_path(path: str | os.PathLike) -> Path:
-    """ValueError where no file can be written."""
+    """The file, behind any link; ValueError where none can be written."""
     path = Path(path)
     if "\0" in str(path) or not path.parent.is_dir() or (path.exists() and not path.is_file()):
         raise ValueError(
             f"checkpoint is {str(path)!r}, but must be the path of a file in a folder that is there. Make the folder "
             "first, or choose another path."
         )
-    return path
+    return path.resolve() if path.is_symlink() else path
 
 
 def seed_to_go_on(path: Path, drawn: int) -> int:
@@ -105,11 +106,7 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     data = buffer.getvalue()
-    with open(_part_of(path), "wb") as file:
-        file.write(HEADER + _digest(data) + data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(_part_of(path), path)
+    write_by_way_of(_part_of(path), path, HEADER + _digest(data) + data)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:

@@ -38,7 +38,7 @@ class Course:
         self.patience, self.n_warm_up, self.tol, self.checkpoint = patience, n_warm_up, tol, checkpoint
         self.best_loss, self.last_improvement, self.n_stale = math.inf, math.inf, 0
         self.train_loss = math.inf  # at the last improvement
-        self.n_seen = 0  # epochs
+        self.n_seen = 0  # epochs that are judged
         self.best: tuple[int, dict[str, Tensor]] = (0, {})  # epoch and weights, replaced in one step
         self._spare: dict[str, Tensor] = {}
 
@@ -86,7 +86,7 @@ class Course:
             if self.checkpoint is not None:
                 self.checkpoint.remove()
             return
-        net.history[:] = _whole_epochs(net)
+        net.history[:] = _whole_epochs(net)[: max(self.n_seen, self.best_epoch)]  # not one that was being judged
         if not self.best_epoch:
             raise KeyboardInterrupt
         how = "fit with warm_start=True goes on."
@@ -98,11 +98,11 @@ class Course:
         )
 
     def _see(self, net: Any) -> None:
-        self.n_seen = len(net.history)
         if self.patience is None:
             self._keep(net)
         else:
             self._judge(net, net.history[-1, "valid_loss"])
+        self.n_seen = len(net.history)
 
     def _is_stale(self, n_stale: int) -> bool:
         return self.patience is not None and n_stale >= self.patience

@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-_INNER = ("sklearn_rnn", "sklearn", "joblib")  # packages between the user's line and the cause of a warning
+_INNER = (
+    "sklearn_rnn",
+    "sklearn",
+    "joblib",
+    "contextlib",
+)  # packages between the user's line and the cause of a warning
 
 
 def warn(message: str) -> None:

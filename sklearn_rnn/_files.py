@@ -32,13 +32,18 @@ def write_whole(target: Path, data: bytes) -> None:
     """Write beside the target and put in its place, so that a crash leaves the old file whole."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
+        write_by_way_of(temporary, target, data)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_by_way_of(temporary: Path, target: Path, data: bytes) -> None:
+    """Write to the one file, with the mode of the other, and put it in that one's place."""
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if target.exists():
+        shutil.copymode(target, temporary)
+    os.replace(temporary, target)

@@ -117,7 +117,7 @@ def scale_after_zeros(windows: Sequences, horizon: int, n_targets: int) -> NDArr
     scales = np.full(n_targets, np.nan)
     for target, chosen in enumerate(is_zero.T):
         some = thinned(windows[np.flatnonzero(chosen)], LARGEST_EPOCH)
-        following = values_after(some, horizon, n_targets)[:, :, target]
+        following = values[some.ends[:, None] + np.arange(horizon), target].astype(np.float64)
         if not np.isnan(following).all():
             scales[target] = np.sqrt(np.nanmean(following**2))
     return scales

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 
 from sklearn_rnn._callbacks import CallbackSupportMixin
@@ -179,8 +179,12 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         return "_net" in vars(self) or "_frozen_net" in vars(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Parameters, arrays and plain values: no torch object, no device, no optimizer."""
+        """Parameters, arrays and plain values: no torch object, no device, no optimizer.
+
+        Callbacks are as they were before training, which leaves its objects in them.
+        """
         state = dict(super().__getstate__())
+        state["callbacks"] = clone(state["callbacks"], safe=False)
         net = state.pop("_net", None)
         if net is not None:
             state["_frozen_net"] = freeze_net(net)

@@ -16,6 +16,7 @@ from sklearn_rnn._rows import (
     Rows,
     among_all,
     as_pandas,
+    category_codes,
     check_has_columns,
     check_no_duplicate,
     check_no_infinity,
@@ -535,7 +536,7 @@ def _values_of(column: pd.Series) -> list:
 def _read_column(column: pd.Series, categories: list | None) -> NDArray:
     """The numbers of a column, or the codes of its categories: -1 for one that fit has not seen."""
     if categories is not None:
-        return pd.Index(categories, dtype=object).get_indexer(pd.Index(column.astype(object), dtype=object))
+        return category_codes(column, categories)
     if _is_categorical(column):
         raise ValueError(
             f"Column {column.name!r} is {column.dtype}, but it was numbers, or empty, in fit. Pass numbers; for texts "

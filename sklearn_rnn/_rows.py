@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -430,7 +431,7 @@ def _read_channels(X: pd.DataFrame, channels: list[int], categories: dict[int, l
         column = X.iloc[:, position]
         if position in categories:
             with reading(f"Column {column.name!r}"):
-                codes = pd.Index(categories[position]).get_indexer(pd.Index(column))  # -1 for any other
+                codes = category_codes(column, categories[position])
             values[:, j] = np.where(codes < 0, np.nan, codes)
             continue
         if column.dtype.kind == "c":
@@ -444,6 +445,34 @@ def _read_channels(X: pd.DataFrame, channels: list[int], categories: dict[int, l
         with reading(f"Column {column.name!r}", "Pass numbers."):
             values[:, j] = column.to_numpy(np.float32, na_value=np.nan) if is_extension else column.to_numpy()
     return values
+
+
+def category_codes(column: pd.Series, categories: Sequence[Any]) -> NDArray[np.intp]:
+    """The position of each value among the categories of fit, -1 for a missing or another one.
+
+    Raises
+    ------
+    ValueError
+        If a value is another one only by its type, such as "1" for 1.
+    """
+    values = pd.Index(column.astype(object), dtype=object)
+    codes = pd.Index(categories, dtype=object).get_indexer(values)
+    others = values[codes < 0].dropna().unique()
+    written = {text: known for known in categories for text in _texts(known)} if len(others) else {}
+    for value in others:
+        known = next((written[text] for text in _texts(value) if text in written), value)
+        if isinstance(value, str) != isinstance(known, str):
+            raise ValueError(
+                f"Column {column.name!r} has {value!r}, which was {known!r} in fit. Make {type(known).__name__} of "
+                f"{type(value).__name__}, for example with astype, so that it counts as the same category."
+            )
+    return codes
+
+
+def _texts(value: Any) -> list[str]:
+    """How a value may be written: 1 as "1" and "1.0"."""
+    as_float = float(value) if isinstance(value, Real) else 0.5
+    return [str(value), f"{as_float:.0f}", str(as_float)] if as_float.is_integer() else [str(value)]
 
 
 def is_numeric(column: pd.Series) -> bool:

@@ -36,7 +36,8 @@ def read_quantiles(quantiles: ArrayLike) -> list[float]:
     """The levels; ValueError or TypeError unless they are numbers between 0 and 1."""
     with reading("quantiles"):
         levels = np.asarray(quantiles, dtype=float)
-    if levels.ndim != 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
+        are_texts = any(isinstance(level, (str, bytes)) for level in np.asarray(quantiles, dtype=object).ravel())
+    if are_texts or levels.ndim != 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
         raise ValueError(f"quantiles is {quantiles!r}, but must be numbers between 0 and 1.")
     return levels.tolist()
 
@@ -158,11 +159,18 @@ def random_split(n_samples: int, n_held_out: int, random: np.random.RandomState)
 
 
 def stratified_split(codes: NDArray, n_held_out: int, random: np.random.RandomState) -> tuple[NDArray, NDArray]:
-    """Hold out the same share of each class, as evenly as whole samples allow; a class of any size will do."""
+    """Hold out the same share of each class, as evenly as whole samples allow; a class of any size will do.
+
+    No class loses its last sample to train on, if others are left to hold out.
+    """
     order = random.permutation(len(codes))
     by_class = order[np.argsort(codes[order], kind="stable")]
     # Every (n / n_held_out)-th sample in the order of classes: systematic sampling keeps the shares.
     position = ((np.arange(n_held_out) + random.uniform()) * len(codes) / n_held_out).astype(int)
     held_out = np.zeros(len(codes), dtype=bool)
     held_out[by_class[position]] = True
+    classes, first = np.unique(codes[by_class], return_index=True)
+    lost = by_class[first][~np.isin(classes, codes[~held_out])]
+    if len(lost) < held_out.sum():
+        held_out[lost] = False
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -264,6 +264,7 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Sequences or ndarray
             As in `transform`.
         """
+        X = as_pandas(X)
         return self.fit(X)._make_windows(X, "never")
 
     def set_output(self, *, transform: str | None = None) -> SlidingWindow:

@@ -397,6 +397,14 @@ def test_a_category_that_fit_has_not_seen_counts_as_none():
     assert not model.predict(df)["sales"].equals(none)
 
 
+def test_a_category_of_another_type_than_in_fit_is_refused():
+    df = stores((60, 60)).drop(columns="holiday").assign(kind=lambda df: pd.factorize(df["kind"])[0])
+    df["kind"] = df["kind"].astype("category")
+    model = model_of_stores(static="kind").fit(df)
+    with pytest.raises(ValueError, match="Column 'kind' has '0', which was 0 in fit. Make int of str"):
+        model.predict(df.assign(kind=df["kind"].astype(str)))
+
+
 def test_a_panel_takes_little_more_memory_than_its_rows():
     n_groups, n_rows = 1000, 400
     rng = np.random.default_rng(0)

@@ -18,6 +18,7 @@ from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor
 from sklearn_rnn._checkpoints import HEADER, _fingerprint, read_checkpoint
+from sklearn_rnn._course import Course
 
 TINY = {"hidden_size": 4, "max_epochs": 6, "random_state": 0, "n_threads": 1, "device": "cpu", "fused": False}
 X = np.random.default_rng(0).normal(size=(60, 5))
@@ -104,6 +105,23 @@ def test_an_interrupt_leaves_the_best_epoch_where_there_is_validation():
     assert len(losses) == 5
     assert model.best_epoch_ == losses.idxmin() + 1 < 5
     assert_same_weights(model, spy.weights[model.best_epoch_ - 1])
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_an_interrupt_while_an_epoch_is_judged_leaves_history_and_weights_of_one_epoch(is_kept, monkeypatch):
+    keep = Course._keep
+
+    def interrupted(course, net):
+        if is_kept or len(net.history) < 4:
+            keep(course, net)
+        if len(net.history) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Course, "_keep", interrupted)
+    with pytest.warns(UserWarning, match=f"interrupted after epoch {3 + is_kept}"):
+        model = RNNRegressor(**TINY, early_stopping=True).fit(X, Y)
+    losses = model.history_["valid_loss"]
+    assert model.best_epoch_ == losses.idxmin() + 1 == len(losses) == 3 + is_kept
 
 
 def test_an_interrupt_in_the_first_epoch_changes_nothing():
@@ -239,6 +257,21 @@ def test_a_checkpoint_of_the_last_epoch_needs_no_further_one(tmp_path):
         fit_regressor(checkpoint=path, callbacks=[spy], **options)
         path.write_bytes(copy[0])
         assert_same_fit(fit_regressor(checkpoint=path, **options), expected)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights")
+def test_a_checkpoint_behind_a_link_leaves_the_link(tmp_path):
+    link, path = tmp_path / "link", tmp_path / "fit.checkpoint"
+    link.symlink_to(path)
+    die_in(3, fit_regressor, checkpoint=link)
+    path.chmod(0o640)
+    die_in(5, fit_regressor, checkpoint=link)
+    assert link.is_symlink()
+    assert len(read_checkpoint(path)["history"]) == 4
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert_same_fit(fit_regressor(checkpoint=link), fit_regressor())
+    assert link.is_symlink()
+    assert not path.exists()
 
 
 def test_a_warm_start_goes_on_from_its_checkpoint(tmp_path):

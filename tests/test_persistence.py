@@ -455,6 +455,20 @@ def test_a_model_without_its_callbacks_can_be_saved(copied):
     np.testing.assert_array_equal(copied(model).predict(X), model.predict(X))
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", torch.optim.Adam])
+def test_a_callback_that_holds_the_optimizer_is_pickled_as_it_was_before_training(optimizer):
+    X, y = windows(), np.arange(60.0)
+    scheduler = skorch.callbacks.LRScheduler("StepLR", step_size=1)
+    callbacks = [("rate", scheduler), skorch.callbacks.EpochTimer()]
+    model = rnn(optimizer=optimizer, schedule="constant", callbacks=callbacks).fit(X, y)
+    assert hasattr(scheduler, "lr_scheduler_")
+    loaded = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    assert not hasattr(loaded.callbacks[0][1], "lr_scheduler_")
+    np.testing.assert_array_equal(loaded.fit(X, y).predict(X), model.predict(X))
+    assert hasattr(scheduler, "lr_scheduler_")
+
+
 @pytest.mark.parametrize("model", [RNNRegressor, {"a": rnn()}, WindowSplit(), None], ids=str)
 def test_only_estimators_are_saved(file, model):
     with pytest.raises(TypeError, match="must be an estimator, a Pipeline or a search"):

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import Ridge
@@ -209,6 +210,10 @@ def test_a_panel_gets_axes_side_by_side_the_first_nine_of_many(of_stores):
             "importances is None, but must be what channel_importance",
         ),
         (
+            lambda df: BacktestDisplay.from_predictions(pd.DataFrame(columns=COLUMNS), by="target"),
+            "backtest has no rows. Pass that of at least one origin",
+        ),
+        (
             lambda df: BacktestDisplay.from_predictions(pd.DataFrame(columns=COLUMNS), metric=[]),
             r"metric is \[\], but must be one of",
         ),
@@ -375,6 +380,36 @@ def test_several_targets_have_a_line_each_as_they_have_units_of_their_own(of_two
 def test_groups_have_a_line_each_where_asked(of_stores):
     display = BacktestDisplay.from_estimator(of_stores, stores(2, 60), by="store", name="GRU")
     assert [line.get_label() for line in display.lines_] == ["GRU, 0", "GRU, 1"]
+
+
+def test_more_groups_than_colours_can_be_told_apart(of_stores):
+    display = BacktestDisplay.from_estimator(of_stores, stores(11, 60), by="store")
+    looks = [(line.get_color(), line.get_linestyle()) for line in display.lines_]
+    assert len(set(looks)) == 11
+    display.figure_.canvas.draw()
+    assert display.ax_.get_legend().get_window_extent().x0 >= display.ax_.get_window_extent().x1
+
+
+def test_a_horizon_of_one_step_has_one_tick(of_stores):
+    backtest = of_stores.backtest(stores(2, 60))
+    display = BacktestDisplay.from_predictions(backtest[backtest["step"] == 1])
+    low, high = display.ax_.get_xlim()
+    assert [tick for tick in display.ax_.get_xticks() if low <= tick <= high] == [1]
+
+
+def test_long_names_and_many_labels_stay_within_the_figure(of_stores):
+    names = [f"A very long name of a shop in Upper Bavaria no. {i}" for i in range(11)]
+    table = stores(11, 40).assign(store=lambda df: np.array(names)[df["store"]])
+    levels = (0.01, 0.05, 0.1, 0.25, 0.75, 0.9, 0.95)
+    model = clone(of_stores).set_params(quantiles=levels).fit(table)
+    one = ForecastDisplay.from_estimator(model, groups=names[:1], actual=stores(11, 44).assign(store=names[0])[40:44])
+    many = ForecastDisplay.from_estimator(model)
+    assert [ax.get_title().replace("\n", " ") for ax in many.axes_] == names[:9]
+    for figure in (one.figure_, many.figure_):
+        figure.canvas.draw()
+        parts = [*figure.legends, *(ax.title for ax in figure.axes)]
+        for extent in (part.get_window_extent() for part in parts):
+            assert 0 <= extent.x0 <= extent.x1 <= figure.bbox.width
 
 
 def test_coverage_is_held_against_the_intended_one(forecaster, of_two):

@@ -127,6 +127,7 @@ REFUSED = {
     ),
     "a length of time": (lambda: regressor(batch_size=np.timedelta64(3, "h")), "batch_size is .* no length of time"),
     "a quantile twice": (lambda: forecaster(quantiles=[0.1, 0.1]), "quantiles is .* each may occur once"),
+    "quantiles of texts": (lambda: forecaster(quantiles=["0.1"]), "quantiles is ..0.1.., but must be numbers"),
     "quantiles of words": (lambda: forecaster(quantiles=["low"]), "quantiles cannot be used: could not convert"),
     "columns of columns": (
         lambda: forecaster(pd.concat({"a": TABLE}, axis=1)),

@@ -175,6 +175,31 @@ def test_categories_are_counted_among_the_channels():
     assert_array_equal(windows.values, [[1, 0], [2, 1]])
 
 
+@pytest.mark.parametrize("change", [str, lambda code: f"{code}.0"])
+def test_a_category_of_another_type_than_in_fit_is_refused(change):
+    frame = pd.DataFrame({"kind": pd.Categorical([1, 2, 1]), "load": [1.0, 2.0, 3.0]})
+    window = SlidingWindow(2).fit(frame)
+    texts = frame.assign(kind=frame["kind"].map(change).astype("category"))
+    with pytest.raises(ValueError, match=r"Column 'kind' has '1.*', which was 1 in fit. Make int of str"):
+        window.transform(texts)
+    numbers = frame.assign(kind=frame["kind"].astype(float).astype("category"))
+    assert_array_equal(window.transform(numbers).values, window.transform(frame).values)
+    other = frame.assign(kind=pd.Categorical(["x", None, "y"]))  # they count as none
+    assert np.isnan(window.transform(other).values[:, 0]).all()
+
+
+def test_a_table_is_computed_once_by_fit_transform():
+    class Lazy:
+        computed, npartitions, index = 0, 1, None
+
+        def compute(self):
+            Lazy.computed += 1
+            return hourly(6)
+
+    SlidingWindow(2).fit_transform(Lazy())
+    assert Lazy.computed == 1
+
+
 def test_several_columns_can_make_a_group():
     frame = pd.DataFrame({"t": [0, 1, 0, 1], "shop": [1, 1, 1, 2], "item": list("aabb"), "sold": [1.0, 2, 3, 4]})
     windows = SlidingWindow(2, time="t", group=["shop", "item"]).fit_transform(frame)

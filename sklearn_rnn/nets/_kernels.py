@@ -355,7 +355,8 @@ def tanh_in_place(x):
 @_inner
 def relu_in_place(x):
     for j in range(x.size):
-        x[j] = x[j] if not x[j] < 0 else x[j] * 0
+        if x[j] < 0:
+            x[j] = 0
 
 
 @_inner
@@ -445,7 +446,9 @@ def rnn_backward(cell, gates, carry, grads):
         if cell == RNN_TANH:
             grads[j] = carry[j] - carry[j] * gates[j] * gates[j]
         else:
-            grads[j] = carry[j] if gates[j] > 0 else carry[j] * 0
+            grads[j] = carry[j]
+            if gates[j] <= 0:
+                grads[j] = 0
     set_zero(carry)
 
 

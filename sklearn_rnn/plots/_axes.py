@@ -60,7 +60,7 @@ def whole_numbers(ax: Axes) -> None:
     """Ticks of the x-axis at whole numbers only."""
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def ink(ax: Axes) -> Any:

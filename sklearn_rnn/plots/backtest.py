@@ -34,6 +34,8 @@ METRICS = {
 }
 WITH_UNIT = {"MAE", "RMSE"}
 FEW_STEPS = 24  # that can bear a marker each
+N_COLOURS, LINE_STYLES = 10, ("-", "--", ":", "-.")  # the next style after as many lines as have colours
+MOST_LABELS_INSIDE = 8  # of the axes, beside which longer legends stand
 
 
 class BacktestDisplay:
@@ -113,9 +115,10 @@ class BacktestDisplay:
         keys = [errors.index.get_level_values(name) for name in by]
         lines: Any = errors.groupby(keys, sort=False) if by else [((), errors)]
         for values, line in lines:
+            style = LINE_STYLES[len(ax.lines) // N_COLOURS % len(LINE_STYLES)]
             label = ", ".join([*([] if self.name is None else [self.name]), *map(str, values)])
             steps = line.index.get_level_values("step")
-            self.lines_ += ax.plot(steps, line, marker=marker, markersize=4, label=label or None)
+            self.lines_ += ax.plot(steps, line, style, marker=marker, markersize=4, label=label or None)
         self.line_ = self.lines_[0]
         self.reference_ = self._draw_reference(ax)
         whole_numbers(ax)
@@ -123,7 +126,10 @@ class BacktestDisplay:
         of_what = f" of {targets[0]}" if self.metric in WITH_UNIT and len(targets) == 1 else ""
         ax.set_xlabel("steps ahead" + (f" (1 step = {length})" if length else ""))
         ax.set_ylabel(METRICS[self.metric] + of_what)
-        if ax.get_legend_handles_labels()[1]:
+        n_labels = len(ax.get_legend_handles_labels()[1])
+        if n_labels > MOST_LABELS_INSIDE:
+            ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
+        elif n_labels:
             ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -131,6 +137,8 @@ class BacktestDisplay:
     def _errors(self, by: list[Hashable]) -> pd.Series:
         """The measure for each value of `by` and each step."""
         _check_choice(self.metric, self.by, self.backtest.columns)
+        if self.backtest.empty:
+            raise ValueError("backtest has no rows. Pass that of at least one origin.")
         return summarise(self.backtest, [*by, "step"], _quantiles(self.backtest.columns))[self.metric]
 
     def _draw_reference(self, ax: Axes) -> Line2D | None:
@@ -223,8 +231,10 @@ class BacktestDisplay:
 
         Raises
         ------
+        TypeError
+            If the backtest is no table, or ax are no axes.
         ValueError
-            If a column is absent, which it names.
+            If it has no rows or lacks a column, which it names, or if there is no such metric.
         """
         check_columns(backtest, BACKTEST_COLUMNS, "backtest", "what RNNForecaster.backtest gave")
         return cls(backtest=backtest, metric=metric, by=by, name=name).plot(ax)

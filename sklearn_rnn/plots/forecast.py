@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 HORIZONS_OF_HISTORY, LEAST_HISTORY = 4, 24  # rows that are drawn by default
 MOST_PANELS, PANELS_A_ROW = 9, 3
 COUNTED = "step (0 is the last row of the history)"
+TITLE_WIDTH, MOST_LABELS_A_ROW = 40, 5  # in characters; of a legend
 TICKS, TICKS_OF_MANY = 8, 5  # of one panel, and of each of several side by side
 
 
@@ -148,7 +150,9 @@ class ForecastDisplay:
         if ax is not None:
             self.ax_.legend(handles, labels)
             return self
-        self.figure_.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+        self.figure_.legend(
+            handles, labels, loc="outside lower center", ncols=min(len(labels), MOST_LABELS_A_ROW), frameon=False
+        )
         _label_outer(panels, axes)
         if len(panels) < n_series:
             self.figure_.suptitle(f"the first {len(panels)} of {n_series} series", fontsize="medium")
@@ -172,7 +176,7 @@ class ForecastDisplay:
         target = f"column {panel.target}" if isinstance(panel.target, int) else str(panel.target)
         ax.set(xlabel=f"{name} ({unit})" if unit else name, ylabel=target)
         if panel.title:
-            ax.set_title(panel.title, fontsize="medium")
+            ax.set_title(textwrap.fill(panel.title, TITLE_WIDTH), fontsize="medium")
 
     def _panels(self, groups: Sequence[Any] | None, n_history: int | None) -> tuple[list[Panel], int]:
         """What to draw, and of how many series."""
@@ -353,7 +357,7 @@ def _check_drawing(display: str, ax: Any, groups: Any, n_history: Any, group: Se
     if n_history is not None and (not isinstance(n_history, Integral) or n_history < 0):
         raise ValueError(f"n_history is {n_history!r}, but must be an integer that is not negative, or None.")
     if groups is not None and (isinstance(groups, str) or not isinstance(groups, Iterable)):
-        raise TypeError(f"groups is {groups!r}, but must be a list of groups, or None for all.")
+        raise TypeError(f"groups is {groups!r}, but must be a list of groups, or None for the first ones.")
     if groups is not None and not group:
         raise ValueError(f"groups is {groups!r}, but no column is named as group. Leave groups out.")
 
