@@ -36,7 +36,7 @@ autodoc_typehints = "none"  # the docstrings say it in words
 autodoc_member_order = "bysource"
 maximum_signature_line_length = 88
 napoleon_google_docstring = False
-napoleon_use_ivar = True
+napoleon_use_ivar = False
 
 # The examples in their order, and whether they run while the pages are built: those that need a few seconds and no data
 # from elsewhere do.
@@ -100,10 +100,11 @@ def api_page(name: str) -> str:
 
 
 def skip_members_from_elsewhere(app, what, name, member, skip, options) -> bool | None:
-    """scikit-learn documents what its base classes bring."""
+    """scikit-learn documents what its base classes bring; attributes of a fit stand in the docstring of the class."""
     function = inspect.unwrap(getattr(member, "fget", None) or getattr(member, "__func__", member))
     module = getattr(function, "__module__", None) or ""
-    return None if module.split(".")[0] == "sklearn_rnn" else True
+    is_of_fit = isinstance(member, property) and name.endswith("_")
+    return None if module.split(".")[0] == "sklearn_rnn" and not is_of_fit else True
 
 
 def setup(app) -> None:

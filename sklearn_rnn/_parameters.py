@@ -128,8 +128,8 @@ n_iter_no_change : int, default=10
         Epochs without improvement after which training stops. While the learning rate of "one_cycle" rises, those in
         which the training loss does not fall either (by 1 %) do not count.
     tol : float, default=1e-4
-        How much the validation loss must fall to count as an improvement. Losses are in units of standardised targets,
-        those of RNNForecaster in the units of its windows.
+        How much the validation loss must fall to count as an improvement. Those of numbers are in units of
+        standardised targets, in RNNForecaster in the units of its windows.
     average : bool, default=False, in RNNForecaster True
         Whether the net has the mean of its weights after every update, those after update t counted t times, instead of
         the last ones: less noise from the last batches. It is the mean that early stopping judges (Shamir and Zhang

@@ -191,7 +191,7 @@ def _skops() -> ModuleType:
     try:
         import skops.io
     except ImportError:
-        raise ImportError('save and load need skops. Install it with pip install "sklearn-rnn[safe]".') from None
+        raise ImportError("save and load need skops. Install it with pip install skops.") from None
     return skops.io
 
 

@@ -306,7 +306,14 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
             self._levels = check_quantiles(self.loss, self.quantiles, self.per_step)
         y = plain_data(y, "y")
         labels, layout = read_step_labels(y, sequences) if self.per_step else (y, None)
-        targets = check_array(labels, ensure_2d=False, dtype=np.float64, input_name="y")
+        targets = check_array(labels, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan", input_name="y")
+        unknown = np.isnan(targets.reshape(len(targets), -1)).any(axis=1)
+        if unknown.any():
+            where = "" if self.per_step else f", first in row {int(unknown.argmax())}"
+            raise ValueError(
+                f"Input y contains NaN{where}. Leave out the rows whose target is not known: of y.shift(-3) the last "
+                "three, as in X[:-3] and y[:-3]."
+            )
         if targets.ndim not in (1, 2):
             raise ValueError(f"y has shape {targets.shape}, but must be (n_samples,) or (n_samples, n_outputs).")
         if not self.per_step:

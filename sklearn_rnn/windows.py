@@ -120,7 +120,8 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     A window has at most `n_steps` rows, the first rows of a series have shorter ones, and there are as many windows as
     rows, in the order of the rows, so `y` stays as it is. No window sees a later row, another group, or across a gap.
-    Windows share the rows and are never copied.
+    Windows share the rows and are never copied. A step before it in a Pipeline must keep times and groups, as a scaler
+    does by `set_output(transform="pandas")`: of an array nothing but the order of its rows is known.
 
     Parameters
     ----------

@@ -626,7 +626,7 @@ BAD_DATA = {
     "no steps": (np.empty((20, 0, 2)), GOOD_Y, "at least one sample, step and channel"),
     "ragged channels": ([np.ones((3, 2)), np.ones((4, 3))], [0.0, 1.0], "Sample 1 of X has 3 channels, but sample 0"),
     "y of another length": (GOOD_X, GOOD_Y[:-1], "inconsistent numbers of samples"),
-    "y with NaN": (GOOD_X, _with(GOOD_Y, np.nan, 3), "Input y contains NaN"),
+    "y with NaN": (GOOD_X, _with(GOOD_Y, np.nan, 3), "Input y contains NaN, first in row 3. Leave out"),
     "y with inf": (GOOD_X, _with(GOOD_Y, np.inf, 3), "Input y contains infinity"),
     "no y": (GOOD_X, None, "requires y to be passed"),
     "y of three dimensions": (GOOD_X, np.ones((20, 2, 2)), "y has shape|Found array with dim 3"),

@@ -132,5 +132,5 @@ def _import_onnx() -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise ImportError('to_onnx needs the package onnx: pip install "sklearn-rnn[onnx]"') from error
+        raise ImportError("to_onnx needs onnx. Install it with pip install onnx.") from error
     return onnx

@@ -46,7 +46,7 @@ def check_can_draw(display: str, ax: Any, *, several: bool = False) -> None:
         from matplotlib.axes import Axes
     except ImportError as error:
         raise ImportError(
-            f'{display} draws with matplotlib, which is not installed. Run pip install "sklearn-rnn[plot]".'
+            f"{display} draws with matplotlib, which is not installed. Install it with pip install matplotlib."
         ) from error
     axes = [] if ax is None else np.asarray(ax, dtype=object).ravel() if several else [ax]
     for one in axes:
