@@ -243,8 +243,7 @@ class BaseForecaster(HistoryForecaster):
                     trials = [Trial(module, data, held_out)]
                 if self.blend and (trials or not resume):  # training went on with the mixture
                     may_try = may_try and not net.interrupted
-                    if not blend(module, data, trials, may_ask=may_try):
-                        blend(module, data, _finished(try_parts))
+                    blend(module, data, trials, try_parts=partial(_finished, try_parts) if may_try else None)
                 if self.conformal and held_out is not None:
                     weights = recency(_rows_behind(rows, held_out))
                     calibrate(module, held_out, all_quantiles(self.quantiles), weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_rnn._batches import batches_of_bounded_size
+from sklearn_rnn._blend import SHARES
 from sklearn_rnn._device import torch_threads
 from sklearn_rnn._forecast_data import ForecastDataset
 from sklearn_rnn.nets import ForecastNet
@@ -152,7 +153,13 @@ def is_worth_trials(data: ForecastDataset, fewest: int = FEWEST_TO_TRY) -> bool:
 
 
 @torch.no_grad()
-def blend(net: ForecastNet, data: ForecastDataset, trials: Sequence[Trial], *, may_ask: bool = False) -> bool:
+def blend(
+    net: ForecastNet,
+    data: ForecastDataset,
+    trials: Sequence[Trial],
+    *,
+    try_parts: Callable[[], Sequence[Trial]] | None = None,
+) -> None:
     """Give the net, segment by segment of the horizon, the share of its forecast that fits what was left out best.
 
     The rest is the forecast of a ridge regression on the target's own window, on what is known in advance, now and
@@ -171,38 +178,41 @@ def blend(net: ForecastNet, data: ForecastDataset, trials: Sequence[Trial], *, m
         What the net learned from.
     trials : sequence of Trial
         That of the net itself, with windows held out, or those of nets that learned from :func:`folds` of `data`.
-    may_ask : bool
-        Whether to leave the net as it is, and ask for such trials, where there are none and it seems to know all, see
-        :func:`knows_more`.
-
-    Returns
-    -------
-    bool
-        Whether the net has its share.
+    try_parts : callable, default=None
+        Trains such nets. It is called where there are no trials and the net seems to know all, see :func:`knows_more`.
     """
     whole = _moments(net, data)
+    ridge, rivals = _rivals(net, data, whole, trials)
+    if not trials and try_parts is not None and is_worth_trials(data, fewest=0) and knows_more(net, ridge, data):
+        with torch.enable_grad():
+            trials = try_parts()
+        if trials:
+            ridge, rivals = _rivals(net, data, whole, trials)
+    if not trials and not is_near_median(net, ridge, data):
+        return
+    share = share_of_median(rivals) if net.n_quantiles else share_of_net(rivals)
+    net.blend(ridge, share.clamp(max=1.0 if trials else USUAL_SHARE))
+
+
+def _rivals(
+    net: ForecastNet, data: ForecastDataset, whole: Moments, trials: Sequence[Trial]
+) -> tuple[LinearForecast, list[Rivals]]:
+    """The regression for the net, and what tells the net's share: its own rows of training where nothing is left out.
+
+    `whole` are the moments of `data`.
+    """
     pairs = [(trial.learned, trial.left_out) for trial in trials] or folds(data)
     moments = [
         (whole if learned is data else _moments(net, learned), _moments(net, left_out)) for learned, left_out in pairs
     ]
     penalty = best_penalty(moments, net.segment_size)
     ridge = ridge_forecast(net, whole, penalty)
-    if trials:
-        most = 1.0
-        rivals = [
-            Rivals(trial.net, ridge if learned is whole else ridge_forecast(net, learned, penalty), trial.left_out)
-            for trial, (learned, _) in zip(trials, moments, strict=True)
-        ]
-    elif may_ask and is_worth_trials(data, fewest=0) and knows_more(net, ridge, data):
-        return False
-    elif not is_near_median(net, ridge, data):
-        return True
-    else:
-        most = USUAL_SHARE
-        rivals = [Rivals(net, ridge, data)]
-    share = share_of_median(rivals) if net.n_quantiles else share_of_net(rivals)
-    net.blend(ridge, share.clamp(max=most))
-    return True
+    if not trials:
+        return ridge, [Rivals(net, ridge, data)]
+    return ridge, [
+        Rivals(trial.net, ridge if learned is whole else ridge_forecast(net, learned, penalty), trial.left_out)
+        for trial, (learned, _) in zip(trials, moments, strict=True)
+    ]
 
 
 def ridge_forecast(net: ForecastNet, moments: Moments, penalty: Penalty) -> LinearForecast:
@@ -346,15 +356,14 @@ def share_of_net(rivals: Sequence[Rivals]) -> Tensor:
 
 def share_of_median(rivals: Sequence[Rivals]) -> Tensor:
     """The net's share (horizon,), in twentieths, in the mixture that has the smallest absolute error."""
-    net, ridge = rivals[0].net, rivals[0].ridge
-    shares = torch.linspace(0, 1, 21, dtype=ridge.windows.dtype, device=ridge.windows.device)
+    net, shares = rivals[0].net, SHARES.to(rivals[0].ridge.windows)
     errors = torch.zeros(len(shares), net.n_decoded * net.decoded_size, dtype=torch.float64)
     for towards_net, wanted in _directions(rivals):
         for i, share in enumerate(shares):
             error = (wanted - share * towards_net).abs().nan_to_num(nan=0.0)
             errors[i, : net.horizon] += error.unflatten(1, (net.horizon, net.n_targets)).sum(dim=(0, 2)).cpu()
     of_segments = errors.unflatten(1, (net.n_decoded, net.decoded_size)).sum(dim=2)
-    best = shares.cpu()[of_segments.flip(0).argmin(dim=0).neg() - 1]  # the largest of equals
+    best = shares.cpu()[of_segments.argmin(dim=0)]
     return best.repeat_interleave(net.decoded_size)[: net.horizon]
 
 
