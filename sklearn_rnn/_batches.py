@@ -164,7 +164,7 @@ class Batches:
 
 
 def batches_of_bounded_size(dataset: SequenceDataset, width: int) -> Batches:
-    """Inputs and targets in their order, in batches as for prediction; `width` as there."""
+    """Inputs and targets in their order, in batches of little memory; `width` as in :func:`prediction_batches`."""
     longest = int(dataset.lengths.max()) if len(dataset) else 1
     return Batches(dataset, min(max(_LARGEST_BATCH // (longest * width), 1), PREDICTION_BATCH))
 

@@ -82,8 +82,9 @@ class RecurrentEstimator(SequenceReader):
             (n_samples, n_steps, n_channels); list, or array or Series of objects or lists, of arrays of shape
             (n_steps_i, n_channels) or (n_steps_i,). Steps at the head or tail of a dense sequence that are all NaN are
             padding. Nested lists, if all are of one length, are the array that they make.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or labels of steps
+            Numbers, of RNNClassifier classes. With `per_step` a list of arrays of shape (n_steps_i,) or
+            (n_steps_i, n_outputs), Sequences, or an array of shape (n_samples, n_steps[, n_outputs]), padded as X.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, none negative and not all zero.
         X_val, y_val : like X and y, default=None
@@ -399,9 +400,7 @@ class RecurrentEstimator(SequenceReader):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
-        tags.non_deterministic = self.random_state is None
         return tags
 
 

@@ -130,7 +130,7 @@ class BaseForecaster(HistoryForecaster):
         else:
             self._roles = self._find_roles(frame)
             check_column_names(self._roles, self.quantiles)
-        given, times, original = self._read(frame, self.dtype, self._frequency.zone if resume else None)
+        given, times = self._read(frame, self.dtype, self._frequency.zone if resume else None)
         rows = sort_rows(given, None if times is None else times.kind)
         rows = with_static_values(rows, self._roles)
         self._check_length(rows)
@@ -141,7 +141,7 @@ class BaseForecaster(HistoryForecaster):
             check_same_kind(times, self._frequency.kind, "the data")
             check_spacing(rows, self._frequency)
             return completed(rows, self._roles, self._frequency)
-        self._frequency = find_frequency(times, rows, original)
+        self._frequency = find_frequency(times, rows)
         warn_of_other_moments(rows, self._frequency)
         warn_of_rows_alone(rows, self._frequency)
         rows = completed(rows, self._roles, self._frequency)

@@ -37,7 +37,7 @@ from sklearn_rnn._rows import (
     other_rows,
     with_numbers,
 )
-from sklearn_rnn._times import check_same_kind, format_time
+from sklearn_rnn._times import Times, check_same_kind, format_time
 
 
 class HistoryForecaster(NetEstimator):
@@ -61,10 +61,8 @@ class HistoryForecaster(NetEstimator):
                 raise ValueError("X has no rows. Pass at least one.")
         if reset:
             self._has_index = has_index
-            self.n_features_in_ = X.shape[1]
-            self.__dict__.pop("feature_names_in_", None)
-            if has_index and all(isinstance(name, str) for name in X.columns):
-                self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+            are_names = has_index and all(isinstance(name, str) for name in X.columns)
+            self._learn_features(X.shape[1], X.columns if are_names else None)
         elif has_index != self._has_index:
             given, fitted = ("a DataFrame", "an array") if has_index else ("an array", "a DataFrame")
             raise ValueError(f"X is {given}, but the model was fitted with {fitted}. Pass {fitted}.")
@@ -81,7 +79,7 @@ class HistoryForecaster(NetEstimator):
             calendar=[str(name) for name in as_names(self.calendar)],
         )
 
-    def _read(self, frame: pd.DataFrame, dtype: str, zone: str | None) -> tuple[Rows, Any, Any]:
+    def _read(self, frame: pd.DataFrame, dtype: str, zone: str | None) -> tuple[Rows, Times | None]:
         """Unsorted rows with the columns of the model; ValueError names what lacks."""
         absent = [name for name in self._roles.needed if name not in frame.columns]
         if absent:
@@ -97,23 +95,23 @@ class HistoryForecaster(NetEstimator):
         Rows without times are taken to follow the remembered ones if `follow`, otherwise to stand for themselves.
         """
         given = self._read_given(frame)
-        rows = self._with_history(given, follow=follow, history=earlier_rows)
+        rows = self._with_history(given, follow=follow, choose=earlier_rows)
         return rows, rows.bounds()[1] - given.sizes()
 
     def _read_given(self, frame: pd.DataFrame) -> Rows:
         """The rows of a table, sorted."""
-        rows, times, _ = self._read(frame, self._net_dtype, self._frequency.zone)
+        rows, times = self._read(frame, self._net_dtype, self._frequency.zone)
         check_same_kind(times, self._frequency.kind, "the data")
         rows = sort_rows(rows, self._frequency.kind)
         warn_of_rows_alone(rows, self._frequency)
         warn_of_rows_off_schedule(rows, self._frequency)
         return completed(rows, self._roles, self._frequency)
 
-    def _with_history(self, given: Rows, *, follow: bool, history: Callable[[Rows, Rows], Rows]) -> Rows:
-        """Sorted rows with those of the remembered ones that `history` says; without times, only if they `follow`."""
+    def _with_history(self, given: Rows, *, follow: bool, choose: Callable[[Rows, Rows], Rows]) -> Rows:
+        """Sorted rows with those of the remembered ones that `choose` gives; without times, only if they `follow`."""
         rows = given
         if rows.times is not None or follow:
-            rows = sort_rows(joined(history(self._remembered, rows), rows), self._frequency.kind)
+            rows = sort_rows(joined(choose(self._remembered, rows), rows), self._frequency.kind)
             rows = completed(rows, self._roles, self._frequency)
         check_spacing(rows, self._frequency)
         return with_static_values(rows, self._roles)
@@ -133,7 +131,7 @@ class HistoryForecaster(NetEstimator):
         """Keep the last rows of each group of the sorted rows; to `resume`, among those remembered."""
         last = last_rows_of_groups(rows, None, max(self.n_steps_, self.season_))
         if resume:
-            self._append(self._with_history(last, follow=False, history=other_rows))
+            self._append(self._with_history(last, follow=False, choose=other_rows))
             return
         self._last_values, self._last_groups, self._last_times = last.values, last.groups, last.times
         self._last_labels = last.labels

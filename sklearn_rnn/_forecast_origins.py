@@ -165,14 +165,14 @@ class OriginForecaster(BaseForecaster):
         frame = fresh._as_frame(X, reset=True)
         roles = fresh._find_roles(frame)
         check_names_of_groups(roles, self.quantiles)
-        rows, times, original = read_history(frame, roles, self.dtype, row_times=fresh._has_index)
+        rows, times = read_history(frame, roles, self.dtype, row_times=fresh._has_index)
         self._check_length(rows)
         if times is None:  # all groups end together
             late = rows.sizes().max() - rows.sizes()  # than the longest group each begins
             moments = late[rows.groups] + count_in_group(rows.groups)
             begins = dict(zip(rows.labels, late, strict=True))
         else:
-            frequency = find_frequency(times, sort_rows(rows, times.kind), original)
+            frequency = find_frequency(times, sort_rows(rows, times.kind))
             moments = _moments(times.numbers, frequency.shortest_step)
         cuts = np.arange(moments.max() - self.horizon, self.horizon - 1, -stride)[:n_origins]
         if len(cuts) == 0:

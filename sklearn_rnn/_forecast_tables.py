@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sklearn_rnn._frequency import Frequency
-from sklearn_rnn._panel import Roles, count_in_group
+from sklearn_rnn._panel import Roles
 from sklearn_rnn._rows import Rows, as_names, is_numeric
 from sklearn_rnn._validation import MEDIAN, read_quantiles
 
@@ -46,14 +46,19 @@ def forecast_columns(forecasts: NDArray, quantiles: Sequence[float] | None) -> N
     """(n, horizon, n_targets[, all quantiles]) as (n * horizon, n_targets * (1 + quantiles)): the median leads."""
     if quantiles is None:
         return forecasts.reshape(-1, forecasts.shape[2])
-    levels = all_quantiles(quantiles)
-    chosen = [levels.index(MEDIAN), *(levels.index(quantile) for quantile in quantiles)]
-    return forecasts[..., chosen].reshape(len(forecasts) * forecasts.shape[1], -1)
+    median, chosen = positions_among_all(quantiles)
+    return forecasts[..., [median, *chosen]].reshape(len(forecasts) * forecasts.shape[1], -1)
 
 
 def all_quantiles(quantiles: Sequence[float] | None) -> list[float]:
     """The quantiles that the net gives: those asked for and the median, sorted; none for a point forecast."""
     return [] if quantiles is None else sorted({*read_quantiles(quantiles), MEDIAN})
+
+
+def positions_among_all(quantiles: Sequence[float]) -> tuple[int, list[int]]:
+    """Where the median and the quantiles asked for stand among those that the net gives."""
+    levels = all_quantiles(quantiles)
+    return levels.index(MEDIAN), [levels.index(quantile) for quantile in read_quantiles(quantiles)]
 
 
 def coming_table(
@@ -62,7 +67,7 @@ def coming_table(
     """One row for each coming row: group, time, forecasts; times in the index if that is where they were."""
     table = pd.DataFrame(forecast_columns(forecasts, quantiles), columns=column_names(roles, quantiles))
     if coming.times is None:
-        table.index = pd.Index(count_in_group(coming.groups) + 1, name=STEP)
+        table.index = pd.Index(coming.clock() + 1, name=STEP)
     elif roles.time is None:
         table.index = frequency.as_index(coming.times)
     else:
@@ -116,10 +121,10 @@ def backtest_table(
     if quantiles is None:
         columns["forecast"] = by_target.ravel()
     else:
-        levels = all_quantiles(quantiles)
-        columns["forecast"] = by_target[..., levels.index(MEDIAN)].ravel()
-        for name, quantile in zip(_quantile_names(quantiles), quantiles, strict=True):
-            columns[name] = by_target[..., levels.index(quantile)].ravel()
+        median, chosen = positions_among_all(quantiles)
+        columns["forecast"] = by_target[..., median].ravel()
+        for name, one in zip(_quantile_names(quantiles), chosen, strict=True):
+            columns[name] = by_target[..., one].ravel()
     columns["scale"] = np.repeat(scales.ravel(), horizon)
     return pd.DataFrame(columns)
 

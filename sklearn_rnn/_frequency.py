@@ -260,7 +260,7 @@ class Frequency:
         return index.rename(self.name)
 
 
-def find_frequency(times: Times | None, rows: Rows, original: pd.Index | pd.Series | None = None) -> Frequency:
+def find_frequency(times: Times | None, rows: Rows) -> Frequency:
     """The spacing of one or several series.
 
     Parameters
@@ -269,8 +269,6 @@ def find_frequency(times: Times | None, rows: Rows, original: pd.Index | pd.Seri
         None for rows that follow each other.
     rows : Rows
         Those at the times, sorted.
-    original : Index or Series, default=None
-        The times as the user gave them.
 
     Raises
     ------
@@ -283,7 +281,7 @@ def find_frequency(times: Times | None, rows: Rows, original: pd.Index | pd.Seri
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gap = gap_as_number(default_max_gap(times, steps))
-    name = getattr(original, "name", None)
+    name, dtype = times.original.name, times.original.dtype
     unit: str
     count: Any
     unit, count, days = EVEN, None, ()
@@ -302,9 +300,8 @@ def find_frequency(times: Times | None, rows: Rows, original: pd.Index | pd.Seri
             step = float(steps.sum() / np.rint(steps / step).sum())
         return Frequency(NUMBERS, step, times.kind, max_gap=step, name=name)
     if times.dates is None:
-        return Frequency(EVEN, step, times.kind, str(getattr(original, "dtype", "")), max_gap=gap, name=name)
+        return Frequency(EVEN, step, times.kind, str(dtype), max_gap=gap, name=name)
     zone = None if times.dates.tz is None else zone_name(times.dates.tz)
-    dtype = getattr(original, "dtype", None)
     period = str(dtype).removeprefix("period[").removesuffix("]") if isinstance(dtype, pd.PeriodDtype) else None
     return Frequency(
         unit,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import threading
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 
 from sklearn_rnn._callbacks import CallbackSupportMixin
 from sklearn_rnn._checkpoints import check_path, seed_to_go_on
@@ -46,6 +47,12 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
     def _validate_params(self) -> None:
         check_parameters(self)
         check_net_and_training(self)
+
+    def _learn_features(self, n_features: int, names: Sequence[str] | None) -> None:
+        self.n_features_in_ = n_features
+        self.__dict__.pop("feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
 
     def _settings(
         self, n_samples: int, stop_early: bool, device: str, one_pass: bool, *, is_watched: bool
@@ -177,6 +184,12 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_net" in vars(self) or "_frozen_net" in vars(self)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.non_deterministic = self.random_state is None
+        return tags
 
     def __getstate__(self) -> dict[str, Any]:
         """Parameters, arrays and plain values: no torch object, no device, no optimizer.

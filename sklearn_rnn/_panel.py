@@ -165,23 +165,19 @@ def check_same_roles(roles: Roles, fitted: Roles) -> None:
 
 def read_history(
     frame: pd.DataFrame, roles: Roles, dtype: str, *, row_times: bool = True, zone: str | None = None
-) -> tuple[Rows, Times | None, pd.Index | pd.Series | None]:
-    """Rows as they stand in the table, their times, and the times as the user gave them.
+) -> tuple[Rows, Times | None]:
+    """Rows as they stand in the table, and their times.
 
     Without `time`, the index tells the times if it is one; in a panel integers do not, they count rows. The calendar is
     that of `zone`, if given, else that of the times' own zone.
     """
-    original: pd.Index | pd.Series | None
+    times: Times | None = None
     if roles.time is not None:
-        original = frame[roles.time]
-        times: Times | None = read_times(original, f"time {roles.time!r}")
-    elif not row_times or (roles.group and frame.index.dtype.kind in "iu"):
-        times = original = None
-    else:
-        original = frame.index
+        times = read_times(frame[roles.time], f"time {roles.time!r}")
+    elif row_times and not (roles.group and frame.index.dtype.kind in "iu"):
         times = times_of_frame(frame, None)
-    if times is not None and original is not None:
-        _check_one_zone(times, original)
+    if times is not None:
+        _check_one_zone(times)
         if zone is not None and times.kind == ZONED and times.dates is not None:
             times = replace(times, dates=times.dates.tz_convert(zone))
     groups, labels = read_groups(frame, roles.group) if roles.group else one_group(len(frame))
@@ -196,7 +192,7 @@ def read_history(
         )
     labels_of_columns = [*map(str, names), *(["calendar"] * 2 * len(roles.calendar)), *map(str, roles.static)]
     check_no_infinity(values, labels_of_columns)
-    return Rows(values, groups, labels, None if times is None else times.numbers), times, original
+    return Rows(values, groups, labels, None if times is None else times.numbers), times
 
 
 def sort_rows(rows: Rows, kind: str | None) -> Rows:
@@ -380,7 +376,7 @@ def _known_values(
     known_only = replace(roles, target=(), past=(), static=(), calendar=())
     has_times = expected.times is not None
     with reading("future"):
-        given, times, _ = read_history(future, known_only, str(expected.values.dtype), row_times=has_times)
+        given, times = read_history(future, known_only, str(expected.values.dtype), row_times=has_times)
     if has_times:
         check_same_kind(times, frequency.kind, "future")
     rows = _matching_rows(given, expected, horizon, frequency)
@@ -492,8 +488,8 @@ def count_in_group(groups: NDArray) -> NDArray:
     return pd.Series(groups).groupby(groups).cumcount().to_numpy()
 
 
-def _check_one_zone(times: Times, original: pd.Index | pd.Series) -> None:
-    if times.kind == ZONED and pd.Index(original).infer_objects().dtype == object:
+def _check_one_zone(times: Times) -> None:
+    if times.kind == ZONED and pd.Index(times.original).infer_objects().dtype == object:
         raise ValueError(
             "The times have several time zones or offsets. Bring them to one, for example with pd.to_datetime(times, "
             "utc=True)."

@@ -59,7 +59,9 @@ class SequenceReader(NetEstimator):
         """Tell of channels of which the net's type keeps little, by some of the samples."""
         if self.dtype == "float64" or str(getattr(X, "dtype", "")) == "float32":
             return
-        if not isinstance(X, Sequences):
+        if isinstance(X, Sequences):
+            X = X.without_unused_rows()
+        else:
             some = slice(None, None, len(sequences) * sequences.shape[1] // CHECKED_AT_ONCE + 1)
             if is_ragged(X):
                 X = list(X)[some]
@@ -77,11 +79,7 @@ class SequenceReader(NetEstimator):
     def _check_channels(self, sequences: Sequences, reset: bool) -> None:
         names = sequences.channel_names
         if reset:
-            self.n_features_in_ = sequences.n_channels
-            if hasattr(self, "feature_names_in_"):
-                del self.feature_names_in_
-            if names is not None:
-                self.feature_names_in_ = np.asarray(names, dtype=object)
+            self._learn_features(sequences.n_channels, names)
             return
         self._check_net_channels(sequences)
         fitted = getattr(self, "feature_names_in_", None)

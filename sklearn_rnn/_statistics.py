@@ -72,16 +72,20 @@ def robust_statistics(targets: NDArray, weights: NDArray | None) -> tuple[NDArra
     mean, scale = target_statistics(targets, weights)
     share = np.ones(len(targets)) if weights is None else weights
     deciles = np.array([_weighted_deciles(column, share) for column in targets.T])  # (n_targets, 3)
-    low, median, high = np.mean(gathered(deciles), axis=0).T
+    of_processes = np.array(gathered(deciles))
+    known = ~np.isnan(of_processes)
+    means = np.where(known, of_processes, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    low, median, high = means.T
     distance = (high - low) / DECILES_OF_A_NORMAL
     usual = distance > ROUNDING_OF_TARGETS * np.abs(median)
     return np.where(usual, median, mean), np.where(usual, distance, scale)
 
 
 def _weighted_deciles(values: NDArray, weights: NDArray) -> NDArray[np.float64]:
+    """The lowest, the median and the highest, NaN of no values."""
     present = ~np.isnan(values) & (weights > 0)
     if not present.any():
-        return np.zeros(3)
+        return np.full(3, np.nan)
     order = np.argsort(values[present])
     values, covered = values[present][order], np.cumsum(weights[present][order])
     position = np.searchsorted(covered, covered[-1] * np.array([0.1, 0.5, 0.9]))

@@ -38,6 +38,7 @@ def read_step_labels(y: Any, sequences: Sequences) -> tuple[NDArray, Sequences]:
     if isinstance(y, Sequences):
         layout = y.without_unused_rows()  # those of other samples must not count as targets
         labels = layout.values
+        _check_counts(layout.lengths, sequences)
     else:
         items = _items(y, sequences)
         lengths = np.array([len(item) for item in items])
@@ -45,7 +46,6 @@ def read_step_labels(y: Any, sequences: Sequences) -> tuple[NDArray, Sequences]:
         labels = np.concatenate(items)
         starts = np.cumsum(lengths) - lengths
         layout = Sequences(np.zeros(len(labels), np.float32), starts, lengths, align=sequences.align)
-    _check_counts(layout.lengths, sequences)
     return labels, layout
 
 

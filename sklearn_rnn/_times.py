@@ -32,7 +32,8 @@ class Times:
 
     numbers: NDArray  # (n_rows,)
     kind: str  # one of the above
-    dates: pd.DatetimeIndex | None = None
+    dates: pd.DatetimeIndex | None  # of timestamps
+    original: pd.Index | pd.Series  # as the user gave them
 
 
 def read_times(times: pd.Index | pd.Series, name: str) -> Times:
@@ -56,7 +57,7 @@ def read_times(times: pd.Index | pd.Series, name: str) -> Times:
     """
     with reading(name, "Pass timestamps, periods, durations or numbers."):
         try:
-            return _read_times(pd.Index(times), name)
+            return Times(*_read_times(pd.Index(times), name), times)
         except (pd.errors.OutOfBoundsDatetime, pd.errors.OutOfBoundsTimedelta) as error:
             raise ValueError(
                 f"{name} is out of reach: times are counted in nanoseconds, which end 292 years before and after 1970 "
@@ -64,16 +65,17 @@ def read_times(times: pd.Index | pd.Series, name: str) -> Times:
             ) from None
 
 
-def _read_times(index: pd.Index, name: str) -> Times:
+def _read_times(index: pd.Index, name: str) -> tuple[NDArray, str, pd.DatetimeIndex | None]:
+    """Numbers, kind and dates."""
     missing = index.isna()
     if missing.any():
         row = int(np.flatnonzero(missing)[0])
         raise ValueError(f"{name} has no value in row {row}, but every row needs its time. Drop these rows.")
     index = _as_time_index(index)
     if isinstance(index, pd.DatetimeIndex):
-        return Times(index.as_unit("ns").asi8, TIMESTAMPS if index.tz is None else ZONED, index)
+        return index.as_unit("ns").asi8, TIMESTAMPS if index.tz is None else ZONED, index
     if isinstance(index, pd.TimedeltaIndex):
-        return Times(index.as_unit("ns").asi8, DURATIONS)
+        return index.as_unit("ns").asi8, DURATIONS, None
     if not pd.api.types.is_numeric_dtype(index) or index.dtype.kind not in "iuf":
         raise ValueError(
             f"{name} is {index.dtype}, but a time must be a timestamp, a period, a duration or a number. Convert it "
@@ -86,10 +88,10 @@ def _read_times(index: pd.Index, name: str) -> Times:
         numbers = numbers.astype(np.float64)
         if np.isinf(numbers).any():
             raise ValueError(f"{name} is infinite in row {int(np.isinf(numbers).argmax())}. Drop these rows.")
-        return Times(numbers, FLOATS)
+        return numbers, FLOATS, None
     if index.dtype.kind == "u" and index.max() >= 2**63:
         raise ValueError(f"{name} has {index.max()}, but integers end at 2**63 - 1. Count from a later start.")
-    return Times(index.to_numpy(dtype=np.int64), INTEGERS)
+    return index.to_numpy(dtype=np.int64), INTEGERS, None
 
 
 def is_time_index(index: pd.Index) -> bool:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import sklearn_rnn
 from sklearn_rnn._files import check_target, write_whole
-from sklearn_rnn._forecast_tables import all_quantiles
+from sklearn_rnn._forecast_tables import positions_among_all
 from sklearn_rnn._onnx import GraphBuilder, forecast_net, recurrent_net, valid_steps
 from sklearn_rnn._panel import CALENDAR, Roles
 from sklearn_rnn._pipelines import opened
@@ -276,9 +276,8 @@ def add_forecast(op: GraphBuilder, estimator: RNNForecaster, net: Any, values: s
     if estimator.quantiles is None:
         add_output(op, "forecast", forecasts, shape)
         return
-    levels = all_quantiles(estimator.quantiles)
-    add_output(op, "forecast", op.Gather(forecasts, net.median, axis=-1), shape)
-    chosen = [levels.index(quantile) for quantile in map(float, estimator.quantiles)]
+    median, chosen = positions_among_all(estimator.quantiles)
+    add_output(op, "forecast", op.Gather(forecasts, median, axis=-1), shape)
     add_output(op, "quantiles", op.Gather(forecasts, chosen, axis=-1), [*shape, len(chosen)])
 
 

@@ -377,7 +377,7 @@ class RNNForecaster(OriginForecaster):
         self._check_is_as_fitted()
         with unchanged_on_error(self):  # where warnings are errors, too
             given = self._read_given(self._as_frame(X, reset=False))
-            self._append(self._with_history(given, follow=True, history=other_rows))
+            self._append(self._with_history(given, follow=True, choose=other_rows))
             self._warn_of_old_rows(given)
         return self
 
@@ -486,7 +486,5 @@ class RNNForecaster(OriginForecaster):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
         tags.target_tags.required = False
-        tags.non_deterministic = self.random_state is None
         return tags

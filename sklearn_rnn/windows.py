@@ -396,9 +396,8 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         )
         if self.flatten:
             return lag_features(windows, self.n_steps)
-        if new.times is None or (np.diff(new.times) >= 0).all():
+        if rows.times is None:
             return windows
-        assert rows.times is not None
         return windows.with_times(rows.times if order is None else rows.times[order])
 
     def _with_comparable_times(self, rows: Rows, times: Times | None) -> Rows:

@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 
 from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, Sequences
 from sklearn_rnn._gradients import clip_gradient
-from sklearn_rnn._statistics import robust_statistics
+from sklearn_rnn._statistics import _weighted_deciles, robust_statistics
 
 TINY = {"hidden_size": 4, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu", "fused": False}
 X = np.random.default_rng(0).normal(size=(40, 6))
@@ -286,6 +286,14 @@ def test_channels_of_which_rounding_leaves_little_are_told_of_and_kept_in_float6
     assert model.score(given, y) > 0.9
 
 
+def test_rows_of_no_sequence_hide_no_rounding():
+    rng = np.random.default_rng(0)
+    values = np.r_[1e9 + rng.normal(size=(100, 1)), np.zeros((100, 1))]
+    used = Sequences(values, np.arange(90), np.full(90, 4))
+    with pytest.warns(UserWarning, match="Column 'channel 0' varies by"):
+        RNNRegressor(**TINY).fit(used, rng.normal(size=90))
+
+
 def test_looking_for_rounding_reads_what_fit_reads():
     with_na = [[1.0, pd.NA, 2.0], [3.0, 4.0, 5.0]] * 10
     model = RNNRegressor(**TINY).fit(with_na, np.arange(20.0))
@@ -329,3 +337,11 @@ def test_robust_statistics_are_those_of_the_weighted_deciles():
     twice, once = np.array([[1.0], [2.0], [7.0], [np.nan]]), np.array([[1.0], [2.0], [2.0], [7.0]])
     assert robust_statistics(twice, np.array([1.0, 2.0, 1.0, 9.0])) == robust_statistics(once, None)
     np.testing.assert_allclose(robust_statistics(np.array([[4.0]] * 99 + [[9.0]]), None)[0], [4.05])
+
+
+def test_a_process_without_targets_moves_no_median(monkeypatch):
+    values = np.random.default_rng(0).normal(5, 3, size=(1_000, 1))
+    alone = robust_statistics(values, None)
+    of_other = _weighted_deciles(np.full(10, np.nan), np.ones(10))
+    monkeypatch.setattr("sklearn_rnn._statistics.gathered", lambda deciles: [deciles, of_other[None]])
+    assert robust_statistics(values, None) == alone

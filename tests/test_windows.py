@@ -696,3 +696,5 @@ def test_what_is_held_out_of_a_panel_are_the_last_times_however_it_is_sorted():
     by_time = df.sort_values("t", kind="stable")
     in_order = SlidingWindow(5, time="t", group="shop").fit_transform(by_time)
     assert_array_equal(in_order.order_in_time(), np.arange(240))
+    shuffled = np.random.default_rng(0).permutation(240)
+    assert_array_equal(by_time["t"].to_numpy()[shuffled][in_order[shuffled].order_in_time()], by_time["t"])

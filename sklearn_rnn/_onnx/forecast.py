@@ -99,10 +99,10 @@ def present_values(op: GraphBuilder, targets: str, lengths: str) -> str:
 
 def mean_and_deviation(op: GraphBuilder, targets: str, present: str) -> tuple[str, str]:
     """Of the values of each target that are present, (batch, 1, n_targets)."""
-    count = op.Max(op.ReduceSum(op.cast(present, op.dtype), [1], keepdims=1), op.number(1))
-    mean = op.Div(op.ReduceSum(op.Where(present, targets, op.number(0)), [1], keepdims=1), count)
+    n_present = op.Max(op.ReduceSum(op.cast(present, op.dtype), [1], keepdims=1), op.number(1))
+    mean = op.Div(op.ReduceSum(op.Where(present, targets, op.number(0)), [1], keepdims=1), n_present)
     distance = op.Where(present, op.Sub(targets, mean), op.number(0))
-    variance = op.Div(op.ReduceSum(op.Mul(distance, distance), [1], keepdims=1), count)
+    variance = op.Div(op.ReduceSum(op.Mul(distance, distance), [1], keepdims=1), n_present)
     return mean, op.Sqrt(variance)
 
 

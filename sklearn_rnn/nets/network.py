@@ -52,7 +52,7 @@ class RecurrentNet(nn.Module):
     linear_steps : int
         Of how many of the newest steps a linear regression adds to the outputs.
     share : sequence of float of length n_outputs, default=None
-        What it left to the cell, see :meth:`blend`; None is all.
+        What it left to the cell, see :meth:`blend`; None is all. The weights have it already: it is but kept.
     dtype : torch.dtype, default=torch.float32
         Of all numbers. Weights are drawn in float32 first.
     """
