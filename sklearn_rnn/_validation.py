@@ -42,8 +42,20 @@ def read_quantiles(quantiles: ArrayLike) -> list[float]:
     return levels.tolist()
 
 
+def on_host(data: Any) -> Any:
+    """A tensor as an array, from a GPU, too; all else as it is."""
+    return data.detach().cpu().numpy() if hasattr(data, "detach") else data
+
+
 def plain_data(data: Any, name: str) -> Any:
-    """The data, what is masked or NA as NaN; ValueError for what numpy casts in silence: times and complex numbers."""
+    """The data, tensors as arrays, what is masked or NA as NaN.
+
+    Raises
+    ------
+    ValueError
+        For what numpy casts in silence: times and complex numbers.
+    """
+    data = on_host(data)
     if isinstance(data, np.ma.MaskedArray) and data.dtype.kind in "fiub":
         return np.ma.filled(data.astype(np.float64), np.nan)
     types = getattr(data, "dtypes", None) if hasattr(data, "columns") else [getattr(data, "dtype", None)]

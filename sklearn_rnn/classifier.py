@@ -32,6 +32,7 @@ from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._targets import form_of, read_step_labels, with_values
+from sklearn_rnn._validation import on_host
 from sklearn_rnn.sequences import Sequences
 
 # Chosen by cross-validation on training sets of 36 to 270 sequences (docs/figures/accuracy.rst).
@@ -279,8 +280,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
         self._check_has_y(y)
-        if issparse(y):
-            y = y.toarray()
+        y = y.toarray() if issparse(y) else on_host(y)
         labels, layout = read_step_labels(y, sequences) if self.per_step else (y, None)
         _check_no_label_missing(labels)
         check_classification_targets(labels)

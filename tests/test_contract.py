@@ -44,6 +44,14 @@ def test_estimators_keep_the_contract_with_array_api_dispatch():
         "from sklearn_rnn import RNNClassifier, RNNRegressor\n"
         f"for estimator in (RNNRegressor(**{EXACT}), RNNClassifier(**{EXACT_CLASSIFIER})):\n"
         "    check_estimator(estimator)\n"
+        "import numpy as np, sklearn, torch\n"
+        "X = np.random.default_rng(0).normal(size=(40, 5, 2))\n"
+        f"for model, y in ((RNNRegressor(**{SMALL}), X[:, 0, 0]), (RNNClassifier(**{SMALL}), X[:, 0, 0] > 0)):\n"
+        "    expected = model.fit(X, y, sample_weight=np.abs(X[:, 0, 1])).predict(X)\n"
+        "    with sklearn.config_context(array_api_dispatch=True):\n"
+        "        given, labels, weights = map(torch.tensor, (X, y, np.abs(X[:, 0, 1])))\n"
+        "        assert (model.fit(given, labels, sample_weight=weights).predict(given) == expected).all()\n"
+        "        assert model.score(given, labels) == model.score(X, y)\n"
     )
     environment = {**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONWARNINGS": "ignore"}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment)
