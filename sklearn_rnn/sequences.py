@@ -48,6 +48,8 @@ class Sequences:
     ------
     ValueError
         If a sequence is empty or leaves the table, or if shapes disagree.
+    TypeError
+        If values, starts or lengths are no numbers, or names no list.
 
     Examples
     --------

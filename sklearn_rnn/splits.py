@@ -49,9 +49,9 @@ class WindowSplit(BaseCrossValidator):
 
     Raises
     ------
-    ValueError
-        In `split`, if the data are too short, `time` or `group` names no column, `group` stands without `time`, or a
-        parameter is out of range.
+    ValueError, TypeError
+        In `split`, if the data are too short or have no rows, `time` or `group` names no column, `group` stands without
+        `time`, or a parameter is out of range.
 
     See Also
     --------

@@ -180,6 +180,13 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         Returns
         -------
         Sequences of shape (n_documents, longest, 1)
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError, ValueError
+            As `fit`.
         """
         check_is_fitted(self)
         analyze, code_of = self._make_counter().build_analyzer(), self.vocabulary_
@@ -205,6 +212,15 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
         Returns
         -------
         list of list of str
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError
+            If X is no Sequences of one channel.
+        ValueError
+            If a code stands for no token.
         """
         check_is_fitted(self)
         if not isinstance(X, Sequences) or X.n_channels != 1:

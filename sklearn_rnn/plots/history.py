@@ -173,8 +173,10 @@ class HistoryDisplay:
 
         Raises
         ------
+        TypeError
+            If the history is no table, or ax are no axes.
         ValueError
-            If a column is absent.
+            If a column is absent, or the history has no such epoch as the best one.
         """
         check_columns(history, ["epoch", "train_loss"], "history", "a table such as history_ of a fitted model")
         return cls(history=history, best_epoch=best_epoch, loss=loss, name=name).plot(ax)
