@@ -186,16 +186,8 @@ class OriginForecaster(BaseForecaster):
             train, test = moments <= cut, (moments > cut) & (moments <= cut + self.horizon)
             covered[rows.groups[test]] = True
             tables = [frame[chosen] if fresh._has_index else frame[chosen].to_numpy() for chosen in (train, test)]
-            model = clone(self)
             try:
-                model.fit(tables[0])
-            except ValueError as error:
-                raise ValueError(
-                    f"Training on the {train.sum()} rows up to an origin fails: {error} Or begin "
-                    "with a later origin: lower n_origins or stride."
-                ) from error
-            try:
-                part = model.backtest(tables[1], n_origins=1)
+                part = self._backtest_anew(*tables)
             except NoOriginError as error:  # a gap, or all targets are missing
                 reason = error
                 continue
@@ -213,6 +205,18 @@ class OriginForecaster(BaseForecaster):
                 "are the latest times of all groups together. Raise n_origins, or backtest such groups apart.",
             )
         return pd.concat(parts, ignore_index=True)
+
+    def _backtest_anew(self, train: Any, test: Any) -> pd.DataFrame:
+        """That of a forecaster trained on some rows, whose one origin is the last of them."""
+        model = clone(self)
+        try:
+            model.fit(train)
+        except ValueError as error:
+            raise ValueError(
+                f"Training on the {len(train)} rows up to an origin fails: {error} Or begin with a later origin: lower "
+                "n_origins or stride."
+            ) from error
+        return model.backtest(test, n_origins=1)
 
 
 def _is_last(groups: NDArray) -> NDArray[np.bool_]:
