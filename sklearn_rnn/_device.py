@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 
 import numpy as np
@@ -103,7 +103,8 @@ def torch_threads(n_threads: int) -> Iterator[None]:
 @contextmanager
 def usual_modes() -> Iterator[None]:
     """Neither torch's default device nor its mode without gradients, if the caller has set them, reaches into this."""
-    with torch.device("cpu"), torch.inference_mode(False), torch.enable_grad():
+    is_usual = torch.get_default_device().type == "cpu"  # else each of torch's functions takes a microsecond more
+    with nullcontext() if is_usual else torch.device("cpu"), torch.inference_mode(False), torch.enable_grad():
         yield
 
 

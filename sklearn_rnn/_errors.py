@@ -11,12 +11,8 @@ from typing import Any
 
 import numpy as np
 
-_INNER = (
-    "sklearn_rnn",
-    "sklearn",
-    "joblib",
-    "contextlib",
-)  # packages between the user's line and the cause of a warning
+# Packages between the user's line and the cause of a warning.
+_INNER = ("sklearn_rnn", "sklearn", "joblib", "contextlib")
 
 
 def warn(message: str) -> None:
