@@ -41,7 +41,7 @@ class SequenceDataset(torch.utils.data.Dataset):
     Attributes
     ----------
     starts, lengths : Tensor of int64 of shape (n_samples,)
-        On the host, where sizes are decided on; `_bounds` has both where the rows are.
+        On the host, where sizes are decided on; `_starts_and_lengths` has both where the rows are.
     """
 
     values: Tensor
@@ -64,16 +64,21 @@ class SequenceDataset(torch.utils.data.Dataset):
                 self.values = self.values.to(device)
         self.targets = targets.to(device) if isinstance(targets, Tensor) else targets
         self.weights = None if weights is None else weights.to(device)
-        self._set_bounds(*(torch.from_numpy(np.ascontiguousarray(b)) for b in (sequences.starts, sequences.lengths)))
+        self._set_sequences(*(torch.from_numpy(np.ascontiguousarray(b)) for b in (sequences.starts, sequences.lengths)))
 
-    def _set_bounds(self, starts: Tensor, lengths: Tensor) -> None:
+    def _set_sequences(self, starts: Tensor, lengths: Tensor) -> None:
         self.starts, self.lengths = starts, lengths
         shortest, longest = lengths.aminmax() if len(lengths) else (0, 0)
         self._common_length = int(longest) if shortest == longest else None
-        self._bounds = starts.to(self.values.device), lengths.to(self.values.device)
+        self._starts_and_lengths = starts.to(self.values.device), lengths.to(self.values.device)
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    @property
+    def ends(self) -> Tensor:
+        """The row behind the last one of each sequence, (n_samples,), on the host."""
+        return self.starts + self.lengths
 
     @property
     def samples_an_epoch(self) -> int:
@@ -83,7 +88,7 @@ class SequenceDataset(torch.utils.data.Dataset):
     def take(self, order: Tensor) -> Self:
         """The samples at these positions, in this order; the rows are shared."""
         taken = copy.copy(self)
-        taken._set_bounds(self.starts[order], self.lengths[order])
+        taken._set_sequences(self.starts[order], self.lengths[order])
         if isinstance(self.targets, SequenceDataset):
             taken.targets = self.targets.take(order)
         elif self.targets is not None:
@@ -100,7 +105,7 @@ class SequenceDataset(torch.utils.data.Dataset):
 
         Behind a sequence's last step its last row stands again, which no result depends on.
         """
-        starts, lengths = self._bounds[0][part], self._bounds[1][part]
+        starts, lengths = self._starts_and_lengths[0][part], self._starts_and_lengths[1][part]
         common = self._common_length
         if common is None:
             shortest, longest = (int(length) for length in torch.aminmax(self.lengths[part]))

@@ -476,8 +476,7 @@ def _replaced(known: list[tuple], labels: list, values: NDArray) -> list[tuple]:
 
 def _rows_behind(rows: Rows, windows: ForecastDataset) -> NDArray[np.int64]:
     """How many rows of its group come after each window."""
-    starts, lengths = windows.starts.numpy(), windows.lengths.numpy()
-    return rows.bounds()[1][rows.groups[starts]] - starts - lengths
+    return rows.bounds()[1][rows.groups[windows.starts.numpy()]] - windows.ends.numpy()
 
 
 def _warn_of_short_runs(runs: tuple, rows: Rows, n_rows: int) -> None:

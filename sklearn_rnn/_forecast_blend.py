@@ -141,7 +141,7 @@ def folds(data: ForecastDataset, apart: int = 1) -> list[tuple[ForecastDataset, 
 
     pairs = cut(data.ends_in_time(), data.ends_in_time(apart))
     if not all(len(other) for other, _ in pairs):
-        rows = (data.starts + data.lengths).numpy()
+        rows = data.ends.numpy()
         pairs = cut(rows, rows + apart)
     return [(data.take(torch.from_numpy(other)), data.take(torch.from_numpy(part))) for other, part in pairs]
 

@@ -56,12 +56,12 @@ class ForecastDataset(SequenceDataset):
 
     def ends_in_time(self, n_rows_later: int = 0) -> NDArray:
         """When the last row of each window was, or so many rows later, (n_windows,)."""
-        rows = (self.starts + self.lengths).numpy() - 1 + n_rows_later
+        rows = self.ends.numpy() - 1 + n_rows_later
         return rows if self.times is None else self.times[rows]
 
     def following(self, part: slice) -> Tensor:
         """The rows after each window, (batch, horizon, n_columns)."""
-        starts, lengths = (bound[part] for bound in self._bounds)
+        starts, lengths = (bound[part] for bound in self._starts_and_lengths)
         steps = torch.arange(self.horizon, device=starts.device)
         return self.select(self.values, (starts + lengths)[:, None] + steps)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sklearn_rnn._validation import plain_data
-from sklearn_rnn.sequences import Sequences, as_sequences, may_hold_sequences
+from sklearn_rnn.sequences import Sequences, as_sequences, may_hold_sequences, starts_of
 
 
 def form_of(y: Any) -> str:
@@ -44,8 +44,7 @@ def read_step_labels(y: Any, sequences: Sequences) -> tuple[NDArray, Sequences]:
         lengths = np.array([len(item) for item in items])
         _check_counts(lengths, sequences)
         labels = np.concatenate(items)
-        starts = np.cumsum(lengths) - lengths
-        layout = Sequences(np.zeros(len(labels), np.float32), starts, lengths, align=sequences.align)
+        layout = Sequences(np.zeros(len(labels), np.float32), starts_of(lengths), lengths, align=sequences.align)
     return labels, layout
 
 

@@ -250,7 +250,7 @@ def default_max_gap(times: Times, spacings: NDArray) -> Any:
 
 
 def _check_no_written_dates(numbers: NDArray[np.int64]) -> None:
-    if not numbers.size or numbers.min() < 1900_01 or numbers.max() > 2100_12_31 or not 1 <= (numbers % 100).min():
+    if not numbers.size or numbers.min() < 1900_01 or numbers.max() > 2100_12_31 or (numbers % 100).min() < 1:
         return
     form = "%Y%m" if numbers.max() <= 2100_12 else "%Y%m%d"
     unique = np.unique(numbers)

@@ -214,7 +214,7 @@ class Sequences:
 
     def with_own_rows(self) -> Sequences:
         """The same sequences that share no rows, one after the other."""
-        return self._with_samples(self.rows_by_step(), np.cumsum(self.lengths) - self.lengths, self.lengths)
+        return self._with_samples(self.rows_by_step(), starts_of(self.lengths), self.lengths)
 
     def over(self, values: NDArray) -> Sequences:
         """The same sequences over other numbers in the place of these, (n_rows, n_channels)."""
@@ -352,9 +352,14 @@ def _as_table(values: ArrayLike) -> NDArray:
     return table
 
 
+def starts_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where sequences of these lengths begin that stand one after the other."""
+    return np.cumsum(lengths) - lengths
+
+
 def count_within(sizes: NDArray) -> NDArray[np.int64]:
     """0, 1, 2... within each of parts of these sizes, one part after the other."""
-    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.arange(sizes.sum()) - np.repeat(starts_of(sizes), sizes)
 
 
 def _as_positions(positions: ArrayLike, name: str) -> NDArray[np.int64]:
@@ -445,7 +450,7 @@ def _from_list(items: list, dtype: DTypeLike) -> Sequences:
         if np.isnan(array).all():
             raise ValueError(f"Sample {i} of X is all NaN. Drop samples without any value.")
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
-    starts = np.cumsum(lengths) - lengths
+    starts = starts_of(lengths)
     return Sequences(np.concatenate(arrays), starts, lengths, align="start", channel_names=_column_names(items))
 
 

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._callbacks import CallbackSupportMixin, FitTask
 from sklearn_rnn._errors import reading
 from sklearn_rnn._validation import check_parameters
-from sklearn_rnn.sequences import Sequences
+from sklearn_rnn.sequences import Sequences, starts_of
 
 UNKNOWN = "<unknown>"
 ADVICE = "Look at the texts, and at min_df, max_df, vocabulary, ngram_range, token_pattern and the callables."
@@ -198,8 +198,8 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
                 coded = [code_of.get(token, 0) for token in tokens] or [0]
             codes += coded
             lengths.append(len(coded))
-        starts = np.cumsum(lengths) - lengths
         values = np.array(codes, dtype=np.float32)
+        starts = starts_of(np.array(lengths))
         return Sequences(values, starts, lengths, align="start", channel_names=["token"], categorical=[0])
 
     def inverse_transform(self, X: Sequences) -> list[list[str]]:
