@@ -168,15 +168,9 @@ class RecurrentEstimator(SequenceReader):
                     left_out = [LeftOut(data.take(part), of_part) for part, of_part in zip(parts, outputs, strict=True)]
                 task.begin(settings.n_epochs, partial(self._fitted_so_far, device=device, resume=resume))
                 net, best_epoch = fit_net(
-                    module,
-                    criterion,
-                    data,
-                    valid,
-                    settings=settings,
-                    seed=seed,
-                    optimizer_state=optimizer_state,
+                    module, criterion, data, valid, settings=settings, seed=seed, optimizer_state=optimizer_state,
                     observers=[task],
-                )
+                )  # fmt: skip
                 if not resume and self._is_blended():
                     if valid is not None:
                         left_out = [held_out_samples(module, valid)]

@@ -225,25 +225,19 @@ class BaseForecaster(HistoryForecaster):
                 randomness.close()  # so that fits in other threads need not wait
             task.begin(settings.n_epochs, partial(self._fitted_so_far, device=device, resume=resume))
             with computing(self.n_threads, module.recurrent, device):
-                may_try = self.blend and not (stop_early or resume)
-                start = copy.deepcopy(module) if may_try else module
-                try_parts = partial(_trials, start, criterion, data, settings, seed)
-                trials = try_parts() if may_try and self._must_try(data) else []
+                try_parts = None
+                if self.blend and not (stop_early or resume):
+                    try_parts = partial(_trials, copy.deepcopy(module), criterion, data, settings, seed)
+                trials = try_parts() if try_parts and self._must_try(data) else []
                 net, best = fit_net(
-                    module,
-                    criterion,
-                    data,
-                    held_out,
-                    settings=settings,
-                    seed=seed,
-                    optimizer_state=state,
+                    module, criterion, data, held_out, settings=settings, seed=seed, optimizer_state=state,
                     observers=[task],
-                )
+                )  # fmt: skip
                 if stop_early and held_out is not None:
                     trials = [Trial(module, data, held_out)]
                 if self.blend and (trials or not resume):  # training went on with the mixture
-                    may_try = may_try and not net.interrupted
-                    blend(module, data, trials, try_parts=partial(_finished, try_parts) if may_try else None)
+                    later = None if try_parts is None or net.interrupted else partial(_finished, try_parts)
+                    blend(module, data, trials, try_parts=later)
                 if self.conformal and held_out is not None:
                     weights = recency(_rows_behind(rows, held_out))
                     calibrate(module, held_out, all_quantiles(self.quantiles), weights)
@@ -344,38 +338,16 @@ class BaseForecaster(HistoryForecaster):
         starts, stops = runs
         stops = np.maximum(np.minimum(stops, group_stops[rows.groups[starts]]), starts)
         kept = stops > starts
-        roles, dtype = self._roles, getattr(torch, self.dtype)
         training_rows = Sequences(rows.values, starts[kept], (stops - starts)[kept])
-        mean, scale, missing = channel_statistics(training_rows, n_targets=roles.n_targets)
-        sizes: dict[str, Any] = {}  # of series of unlike size
-        if self.normalize_ is not None and len(rows.labels) > 1:
-            targets = slice(0, roles.n_targets)
-            scale[targets], relative, smallest = scales_of_groups(*within, scale[targets])
-            after_zeros = scale_after_zeros(train, self.horizon, roles.n_targets)
-            after_zeros = np.fmin(np.maximum(after_zeros, LEAST_AFTER_ZEROS * smallest), scale[targets])
-            sizes = {
-                "relative_scale": relative.tolist(),
-                "smallest_scale": smallest.tolist(),
-                "zero_scale": after_zeros.tolist(),
-            }
-        elif self.normalize_ == "last":
-            targets = slice(0, roles.n_targets)
-            scale[targets] = not_above_stretches(scale[targets], training_rows, self.n_steps_ + self.horizon)
-        check_units(mean, scale, "X")
-        categories = {roles.position(name): list(map(float, range(len(c)))) for name, c in roles.categories.items()}
-        levels = all_quantiles(self.quantiles)
+        roles, dtype, levels = self._roles, getattr(torch, self.dtype), all_quantiles(self.quantiles)
         module = ForecastNet(
             roles.n_targets,
             int(self.horizon),
             n_past=len(roles.past),
             n_known=roles.n_known,
             n_static=len(roles.static),
-            mean=mean.tolist(),
-            scale=scale.tolist(),
-            **sizes,
-            missing=[int(i) for i in np.flatnonzero(missing) if i not in categories],
-            categories=categories,
-            n_steps=min(self.n_steps_, int((stops - starts).max())),
+            **self._columns_of_fit(training_rows, train, within, is_panel=len(rows.labels) > 1),
+            n_steps=min(self.n_steps_, int(training_rows.lengths.max())),
             cell=str(self.cell),
             hidden_size=int(self.hidden_size),
             n_layers=int(self.n_layers),
@@ -390,6 +362,35 @@ class BaseForecaster(HistoryForecaster):
         kind = self.loss if self.quantiles is None else "quantile"
         criterion = Criterion(kind, quantiles=tuple(levels), skip_missing=True)
         return module, criterion.to(dtype), None
+
+    def _columns_of_fit(
+        self, training_rows: Sequences, train: Sequences, within: tuple[NDArray, NDArray], *, is_panel: bool
+    ) -> dict[str, Any]:
+        """Units and categories of the columns, and which of them have missing values, as the net takes them."""
+        roles = self._roles
+        targets = slice(0, roles.n_targets)
+        mean, scale, missing = channel_statistics(training_rows, n_targets=roles.n_targets)
+        sizes: dict[str, Any] = {}  # of series of unlike size
+        if self.normalize_ is not None and is_panel:
+            scale[targets], relative, smallest = scales_of_groups(*within, scale[targets])
+            after_zeros = scale_after_zeros(train, self.horizon, roles.n_targets)
+            after_zeros = np.fmin(np.maximum(after_zeros, LEAST_AFTER_ZEROS * smallest), scale[targets])
+            sizes = {
+                "relative_scale": relative.tolist(),
+                "smallest_scale": smallest.tolist(),
+                "zero_scale": after_zeros.tolist(),
+            }
+        elif self.normalize_ == "last":
+            scale[targets] = not_above_stretches(scale[targets], training_rows, self.n_steps_ + self.horizon)
+        check_units(mean, scale, "X")
+        categories = {roles.position(name): list(map(float, range(len(c)))) for name, c in roles.categories.items()}
+        return {
+            "mean": mean.tolist(),
+            "scale": scale.tolist(),
+            **sizes,
+            "missing": [int(i) for i in np.flatnonzero(missing) if i not in categories],
+            "categories": categories,
+        }
 
     def _dataset(self, module: ForecastNet, windows: Sequences, device: str, **options: Any) -> ForecastDataset:
         return ForecastDataset(
