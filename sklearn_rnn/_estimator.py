@@ -20,7 +20,7 @@ from sklearn_rnn._batches import SequenceDataset
 from sklearn_rnn._blend import LeftOut, blend, held_out_samples
 from sklearn_rnn._callbacks import FitTask
 from sklearn_rnn._device import computing, device_for_fit, torch_threads, usual_modes
-from sklearn_rnn._distributed import check_alike, gathered, rank, summed
+from sklearn_rnn._distributed import check_alike, gathered, n_processes, rank, summed
 from sklearn_rnn._errors import reading, unchanged_on_error
 from sklearn_rnn._losses import Criterion
 from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES, NetEstimator
@@ -42,6 +42,7 @@ from sklearn_rnn._validation import (
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences, is_ragged
 
+N_PARTS = 3  # of few samples, each left out once, to find how many epochs are best
 MOST_SEGMENTS = 64  # of a sequence, unless the user says how many steps make one
 Samples = tuple[Sequences, Any, NDArray | None]  # with their targets and weights
 
@@ -165,7 +166,7 @@ class RecurrentEstimator(SequenceReader):
                 if parts:
                     best, outputs = cross_validated_epochs(module, criterion, data, parts, settings=settings, seed=seed)
                     settings = replace(settings, n_epochs=best)
-                    left_out = [LeftOut(data.take(part), of_part) for part, of_part in zip(parts, outputs, strict=True)]
+                    left_out = [LeftOut(data.take(parts[i]), of_part) for i, of_part in enumerate(outputs)]
                 task.begin(settings.n_epochs, partial(self._fitted_so_far, device=device, resume=resume))
                 net, best_epoch = fit_net(
                     module, criterion, data, valid, settings=settings, seed=seed, optimizer_state=optimizer_state,
@@ -347,9 +348,19 @@ class RecurrentEstimator(SequenceReader):
         """Whether a ridge regression is mixed in where samples are left out."""
         return False
 
+    def _cross_validates_epochs(self) -> bool:
+        """Whether parts of few samples tell how many epochs are best."""
+        return bool(self.per_step)
+
     def _parts_for_epochs(self, sequences: Sequences, seed: int) -> list[torch.Tensor]:
         """The parts of the samples that are to tell how many epochs are best; none where they are not asked."""
-        return []
+        n_samples = len(sequences)
+        is_free = self.max_epochs == "auto" and self._cross_validates_epochs()
+        if not is_free or not N_PARTS <= n_samples < EARLY_STOPPING_SAMPLES or n_processes() > 1:
+            return []
+        in_order = self.validation_split == "tail"
+        rows = sequences.order_in_time() if in_order else np.random.RandomState(seed).permutation(n_samples)
+        return list(torch.from_numpy(rows).tensor_split(N_PARTS))
 
     # Validation data --------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from sklearn_rnn.nets.forecast import LinearForecast
 
 # In units of the mean square of a window's normalised values; of equals the largest is chosen.
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.001, 1e-4, 1e-5)
+RISE = 0.1  # of the error, behind which no smaller penalty is looked for
 PAST_PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01)  # of changes of past covariates, in units of the one chosen
 LEAST_GAIN = 0.5  # in the error on what was left out, over the root of how much that is, for which they are read
 N_PARTS = 3  # of a cross-validation
@@ -275,8 +276,9 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
 def best_penalty(pairs: Sequence[tuple[Moments, Moments]], segment_size: int) -> Penalty:
     """That with which regressions on the first of each pair err least on the second, the largest of equals.
 
-    Past covariates are read where the error is smaller with them, and by so much as is no chance: most do not lead the
-    target.
+    Beyond one that is much worse none is looked at: a series that grows is fitted with hardly any penalty by chance,
+    and such a regression runs away. Past covariates are read where the error is smaller with them, and by so much as is
+    no chance: most do not lead the target.
     """
 
     def errors(penalties: list[Penalty]) -> list[float]:
@@ -286,14 +288,27 @@ def best_penalty(pairs: Sequence[tuple[Moments, Moments]], segment_size: int) ->
 
     penalties = [Penalty(own) for own in PENALTIES]
     of_own = errors(penalties)
-    without = penalties[of_own.index(min(of_own))]
+    best = _least_before_a_rise(of_own)
+    without = penalties[best]
     if not pairs[0][0].n_past:
         return without
     penalties = [Penalty(without.own, past) for past in PAST_PENALTIES]
     of_past = errors(penalties)
     least_gain = LEAST_GAIN / math.sqrt(sum(left_out.n_series for _, left_out in pairs))
-    is_chance = min(of_own) - min(of_past) <= least_gain * abs(min(of_own))  # negative at times with missing targets
+    gain = of_own[best] - min(of_past)
+    is_chance = gain <= least_gain * abs(of_own[best])  # negative at times with missing targets
     return without if is_chance else penalties[of_past.index(min(of_past))]
+
+
+def _least_before_a_rise(errors: Sequence[float]) -> int:
+    """The position of the least error of those before one that is much larger than the least so far."""
+    best = 0
+    for i, error in enumerate(errors):
+        if error < errors[best]:
+            best = i
+        elif error > errors[best] + RISE * abs(errors[best]):
+            break
+    return best
 
 
 @torch_threads(1)  # the threads of a decomposition would change bits

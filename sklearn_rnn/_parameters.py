@@ -113,10 +113,10 @@ _TRAINING = """\
         Sequences an update. "auto" takes a sixteenth of the training sequences as a power of two, from 16 to 128.
     max_epochs : int or "auto", default="auto"
         The longest training in passes over the data. "auto" takes as many as make 2,000 updates, from 10 to 200.
-        A regressor that holds nothing out of fewer than 1,000 samples ends after as many of these as cross-validation
-        finds best: three trainings on two thirds of the samples each (in order, or at random as `validation_split`
-        says). One that goes on with `warm_start`, or is trained by several processes, takes at most 30. With `per_step`
-        neither is so.
+        Where nothing is held out of fewer than 1,000 samples, a regressor, and with `per_step` a classifier, too, ends
+        after as many of these as cross-validation finds best: three trainings on two thirds of the samples each (in
+        order, or at random as `validation_split` says). A regressor without `per_step` that goes on with `warm_start`,
+        or is trained by several processes, takes at most 30.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out validation data, stop when its loss no longer improves, and return to the best epoch.
         "auto" does so from 1,000 samples on, or when `X_val` is given.

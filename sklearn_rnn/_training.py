@@ -243,7 +243,7 @@ def fit_net(
 
 
 def cross_validated_epochs(
-    module: RecurrentNet | ForecastNet,
+    module: RecurrentNet,
     criterion: Criterion,
     data: SequenceDataset,
     parts: Sequence[Tensor],
@@ -259,19 +259,22 @@ def cross_validated_epochs(
     -------
     n_epochs : int
     outputs : list of Tensor of shape (n_samples_of_part, ...)
-        Raw, of each part after as many epochs on the others.
+        Raw, of each part after as many epochs on the others; of a net per step none, which nothing is blended with.
     """
     settings = settings.of_trial()
+    keeps_outputs = not module.per_step
     best, outputs = [], []
     for i, part in enumerate(parts):
         others = torch.cat([*parts[:i], *parts[i + 1 :]])
         trial = copy.deepcopy(module)
         seen: list[Tensor] = []  # what it gives for the part, batch after batch
-        trial.register_forward_hook(lambda net, _, raw, seen=seen: None if net.training else seen.append(raw))
+        if keeps_outputs:
+            trial.register_forward_hook(lambda net, _, raw, seen=seen: None if net.training else seen.append(raw))
         taken = data.take(others), data.take(part)
         net, _ = fit_net(trial, criterion, *taken, settings=settings, seed=seed, trial=(i + 1, len(parts)))
-        n_done = len(net.history)
-        outputs.append(torch.cat(seen)[-n_done * len(part) :].unflatten(0, (n_done, len(part))))
+        if keeps_outputs:
+            n_done = len(net.history)
+            outputs.append(torch.cat(seen)[-n_done * len(part) :].unflatten(0, (n_done, len(part))))
         losses = net.history[:, "valid_loss"]
         best.append(1 + losses.index(min(losses)))
     n_epochs = median_low(best)

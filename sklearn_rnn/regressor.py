@@ -8,7 +8,6 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
@@ -17,11 +16,9 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_rnn._anchors import last_values, less_anchor, where_anchored
-from sklearn_rnn._distributed import n_processes
 from sklearn_rnn._errors import reading
 from sklearn_rnn._estimator import RecurrentEstimator, Samples, chosen_samples, rounded
 from sklearn_rnn._losses import REGRESSION_LOSSES, Criterion
-from sklearn_rnn._net_estimator import EARLY_STOPPING_SAMPLES
 from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._statistics import check_units, is_scale_of_constant_target, robust_statistics, target_statistics
 from sklearn_rnn._targets import form_of, read_step_labels, with_values
@@ -29,7 +26,6 @@ from sklearn_rnn._validation import MEDIAN, channel_positions, plain_data, read_
 from sklearn_rnn.nets import RecurrentNet
 from sklearn_rnn.sequences import Sequences
 
-N_PARTS = 3  # of few samples, each left out once, to find how many epochs are best
 BLENDED = ("squared_error", "absolute_error", "huber")  # losses that a regression's mean is near the best of
 
 
@@ -283,14 +279,8 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):
     def _learns_few_by_heart(self) -> bool:
         return not self.per_step
 
-    def _parts_for_epochs(self, sequences: Sequences, seed: int) -> list[torch.Tensor]:
-        n_samples = len(sequences)
-        is_free = self.max_epochs == "auto" and self._learns_few_by_heart()
-        if not is_free or not N_PARTS <= n_samples < EARLY_STOPPING_SAMPLES or n_processes() > 1:
-            return []
-        in_order = self.validation_split == "tail"
-        rows = sequences.order_in_time() if in_order else np.random.RandomState(seed).permutation(n_samples)
-        return list(torch.from_numpy(rows).tensor_split(N_PARTS))
+    def _cross_validates_epochs(self) -> bool:
+        return True
 
     def _is_blended(self) -> bool:
         return self.blend and self.loss in BLENDED and not self.per_step

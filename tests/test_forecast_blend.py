@@ -705,3 +705,32 @@ def test_a_target_without_values_leaves_the_others_weights_alone():
     n = len(expected_windows)
     torch.testing.assert_close(moments.windows, expected_windows.T @ expected_windows / n)
     torch.testing.assert_close(moments.following, expected_windows.T @ expected_following / n)
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([5.0, 4.0, 3.0], 2),
+        ([1.0, 1.05, 0.5], 2),
+        ([1.0, 1.2, 0.5], 0),
+        ([1.0, 0.9, 0.98, 1.0, 0.1], 1),
+        ([1.0, 1.0], 0),
+        ([-3.0, -2.8, -4.0], 2),
+        ([-3.0, -2.6, -4.0], 0),
+    ],
+)
+def test_no_penalty_is_looked_for_behind_one_that_is_much_worse(errors, expected):
+    assert blending._least_before_a_rise(errors) == expected
+
+
+@pytest.mark.parametrize("seed", [1000, 1002, 1003])
+def test_growth_that_ends_does_not_run_away(seed):
+    rng, days = np.random.default_rng(seed), pd.date_range("2021-01-04", periods=330)
+    growth = 1000 / (1 + np.exp(-(np.arange(330) - rng.uniform(200, 300)) / 30))
+    week = np.array([0, -0.05, 0, 0.05, 0.2, 0.45, 0.3])[days.day_of_week]
+    df = pd.DataFrame({"y": growth * np.exp(0.05 * rng.normal(size=330) + week)}, index=days)
+    model = RNNForecaster("y", 14, hidden_size=16, max_epochs=5, random_state=0, n_threads=1, device="cpu")
+    backtest = model.fit(df[:274]).backtest(df[274:], n_origins=4, stride=14)
+    of_two_weeks_before = df["y"].shift(14)[backtest["time"]].to_numpy()
+    error, naive = ((other - backtest["actual"]).abs().mean() for other in (backtest["forecast"], of_two_weeks_before))
+    assert error < naive

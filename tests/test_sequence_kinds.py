@@ -378,3 +378,33 @@ def test_constants_of_a_loss_are_those_of_the_nets_type():
     model.fit(X, X[:, 0])
     for fitted in (model, pickle.loads(pickle.dumps(model))):
         assert fitted.net_.criterion_.quantiles.tolist() == [0.1, 0.5, 0.9]
+
+
+def noisy_states(n_samples, seed=0):
+    """Sequences of unequal length, and the hidden state at each of their steps."""
+    rng = np.random.default_rng(seed)
+    states = [np.zeros(rng.integers(20, 41)) for _ in range(n_samples)]
+    for of_one in states:
+        for step in range(1, len(of_one)):
+            of_one[step] = 0.9 * of_one[step - 1] + rng.normal()
+    return [(of_one + 2 * rng.normal(size=len(of_one)))[:, None] for of_one in states], states
+
+
+@pytest.mark.parametrize("estimator", [RNNRegressor, RNNClassifier])
+def test_few_sequences_tell_how_many_epochs_are_best_per_step(estimator):
+    X, states = noisy_states(200)
+    y = states if estimator is RNNRegressor else [np.digitize(of_one, [-1, 1]) for of_one in states]
+    options = {"per_step": True, "hidden_size": 32, "random_state": 0, "device": "cpu", "n_threads": 1}
+    chosen = estimator(**options).fit(X[:80], y[:80])
+    assert chosen.n_iter_ < 100
+    all_epochs = estimator(**options, max_epochs=200).fit(X[:80], y[:80])
+    assert chosen.score(X[80:], y[80:]) > all_epochs.score(X[80:], y[80:]) + 0.03
+
+
+def test_per_step_epochs_are_not_sought_where_they_are_given_or_known():
+    X, states = noisy_states(30)
+    options = {"per_step": True, "hidden_size": 4, "random_state": 0, "device": "cpu", "n_threads": 1}
+    assert RNNRegressor(**options, max_epochs=3).fit(X, states).n_iter_ == 3
+    held_out = RNNRegressor(**options, early_stopping=True, n_iter_no_change=1, tol=10.0).fit(X, states)
+    assert "valid_loss" in held_out.history_
+    assert RNNRegressor(**options).fit(X[:2], states[:2]).n_iter_ == 200  # too few to leave any out
