@@ -134,7 +134,7 @@ def test_parts_that_tell_the_epochs_are_in_order_or_at_random():
     assert 2 * epochs["tail"] < epochs["random"]
 
 
-@pytest.mark.parametrize("how", ["max_epochs", "X_val", "early_stopping", "per_step", "1000 samples"])
+@pytest.mark.parametrize("how", ["max_epochs", "X_val", "early_stopping", "1000 samples", "classes"])
 def test_epochs_are_not_cross_validated_where_something_else_says_them(how, monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError
@@ -148,12 +148,16 @@ def test_epochs_are_not_cross_validated_where_something_else_says_them(how, monk
         validation = {"X_val": X, "y_val": y}
     elif how == "early_stopping":
         options = {"early_stopping": True}
-    elif how == "per_step":
-        y, options = X, {"per_step": True}
-    model = RNNRegressor(hidden_size=2, random_state=0, device="cpu", n_iter_no_change=1, **options)
-    model.fit(X, y, **validation)
-    with pytest.raises(AssertionError):
-        RNNRegressor(hidden_size=2, device="cpu").fit(X[:40], X[:40, -1])
+    estimator = RNNClassifier if how == "classes" else RNNRegressor
+    model = estimator(hidden_size=2, random_state=0, device="cpu", n_iter_no_change=1, **options)
+    model.fit(X, y > 0 if how == "classes" else y, **validation)
+    for estimator, options, y in (  # else they are
+        (RNNRegressor, {}, X[:, -1]),
+        (RNNRegressor, {"per_step": True}, X),
+        (RNNClassifier, {"per_step": True}, X > 0),
+    ):
+        with pytest.raises(AssertionError):
+            estimator(hidden_size=2, device="cpu", **options).fit(X[:40], y[:40])
 
 
 @pytest.mark.parametrize("kind", ["nested lists", "tensors", "Series"])
