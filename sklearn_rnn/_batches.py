@@ -25,7 +25,7 @@ PREDICTION_BATCH_OF_GPU = 4096  # takes little longer than 256 there
 
 
 class SequenceDataset(torch.utils.data.Dataset):
-    """Sequences, their targets and weights as tensors; rows, bounds and targets live on the device.
+    """Sequences, their targets and weights as tensors; rows and targets live on the device.
 
     Rows that the device's memory has no room for stay on the host, from where each batch is moved.
 

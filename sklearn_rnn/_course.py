@@ -167,7 +167,7 @@ def _whole_epochs(net: Any) -> list[dict[str, Any]]:
 
 
 def _schedulers(net: Any) -> list[Any]:
-    own = [net.schedule_] if hasattr(net, "schedule_") else []
+    own = [] if net.schedule_ is None else [net.schedule_]
     return own + [callback.lr_scheduler_ for _, callback in net.callbacks_ if hasattr(callback, "lr_scheduler_")]
 
 

@@ -34,6 +34,7 @@ from sklearn_rnn._training import cross_validated_epochs, fit_net
 from sklearn_rnn._validation import (
     check_segment_size,
     check_weights,
+    on_host,
     random_split,
     stratified_split,
     tail_split,
@@ -298,6 +299,7 @@ class RecurrentEstimator(SequenceReader):
         sequences = self._check_X(X, self._net_dtype, reset=False)
         weights = check_weights(sample_weight, len(sequences))
         self._check_has_y(y)
+        y = on_host(y)
         per_step = self.net_.module_.per_step  # whatever the parameter says since fit
         with reading("y"):
             if per_step:

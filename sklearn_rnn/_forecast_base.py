@@ -343,11 +343,11 @@ class BaseForecaster(HistoryForecaster):
         module = ForecastNet(
             roles.n_targets,
             int(self.horizon),
+            min(self.n_steps_, int(training_rows.lengths.max())),
             n_past=len(roles.past),
             n_known=roles.n_known,
             n_static=len(roles.static),
             **self._columns_of_fit(training_rows, train, within, is_panel=len(rows.labels) > 1),
-            n_steps=min(self.n_steps_, int(training_rows.lengths.max())),
             cell=str(self.cell),
             hidden_size=int(self.hidden_size),
             n_layers=int(self.n_layers),
@@ -406,7 +406,7 @@ class BaseForecaster(HistoryForecaster):
     def _judge(self, rows: Rows, first_rows: NDArray, valid: Sequences | None) -> None:
         """How the model does on the held-out rows beside naive forecasts."""
         self.skill_ = None
-        if valid is None or len(valid) == 0:
+        if valid is None:
             return
         actual = self._actual(valid)
         errors = {"model": self._point_forecast(valid) - actual}

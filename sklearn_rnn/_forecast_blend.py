@@ -61,7 +61,7 @@ class Moments:
     ----------
     windows : Tensor of shape (n_inputs, n_inputs)
         Of normalised windows, behind them what :meth:`ForecastNet.known_features` says of each window, and behind that
-        :meth:`ForecastNet.past_changes`.
+        :meth:`ForecastNet.past_changes`, both for the regressions of each target, see :func:`_for_targets`.
     following : Tensor of shape (n_inputs, horizon)
         Over the targets that are there.
     squares : Tensor of shape (horizon,)
@@ -223,14 +223,27 @@ def ridge_forecast(net: ForecastNet, moments: Moments, penalty: Penalty) -> Line
 def as_forecast(net: ForecastNet, weights: Weights, n_steps: int) -> LinearForecast:
     """The regressions, which read so many steps of a window, in the net's own form."""
     of_window, others = weights.inputs.T.tensor_split([n_steps], dim=1)
-    last, past = others.tensor_split([net.known_weight.shape[1] - net.known_encoder.output_size], dim=1)
-    known = torch.cat([last, weights.known], dim=1)
+    last, past = others.tensor_split([net.n_apart * (net.known_weight.shape[2] - net.known_encoder.output_size)], dim=1)
+    known, past = (
+        each.unflatten(1, (-1, net.n_apart)).transpose(1, 2) for each in (torch.cat([last, weights.known], dim=1), past)
+    )
     return LinearForecast(*(each.to(net.output_scale) for each in (net.direct_weight(of_window), known, past)))
 
 
+def _for_targets(net: ForecastNet, features: Tensor) -> Tensor:
+    """Features (batch, ..., n_features) for each target, (batch * n_targets, ..., n_features * n_apart).
+
+    Where targets have weights of their own, each feature is there once for each of them, 0 but for one.
+    """
+    own = torch.eye(net.n_targets, dtype=features.dtype, device=features.device)
+    own = own if net.n_apart > 1 else own.sum(dim=1, keepdim=True)
+    return torch.einsum("b...f,ta->bt...fa", features, own).flatten(-2).flatten(0, 1)
+
+
 def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
-    n_steps, n_known = min(net.n_steps, LONGEST), net.known_encoder.output_size
-    n_inputs = n_steps + net.known_weight.shape[1] - n_known + math.prod(net.changes)
+    n_steps, n_known = min(net.n_steps, LONGEST), net.n_apart * net.known_encoder.output_size
+    n_rows, n_numbers = net.changes
+    n_inputs = n_steps + net.n_apart * (net.known_weight.shape[2] + n_rows * n_numbers) - n_known
 
     def zeros(*shape: int) -> Tensor:
         return torch.zeros(shape, dtype=torch.float64)
@@ -245,10 +258,9 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
         of_target, outputs = net.normalised_pairs(values, lengths, targets)
         of_window, steps = net.known_features(values, lengths, net.known_encoder(known))
         some = ~outputs.isnan().all(dim=1)
-        of_covariates = torch.cat([of_window, net.past_changes(values, lengths)], dim=1)
-        of_covariates, steps = (part.repeat_interleave(net.n_targets, dim=0) for part in (of_covariates, steps))
-        inputs = torch.cat([of_target[:, -n_steps:], of_covariates], dim=1)[some]
-        outputs, steps = outputs[some], steps[some]
+        of_covariates = [_for_targets(net, part) for part in (of_window, net.past_changes(values, lengths))]
+        inputs = torch.cat([of_target[:, -n_steps:], *of_covariates], dim=1)[some]
+        outputs, steps = outputs[some], _for_targets(net, steps)[some]
         present, outputs = ~outputs.isnan(), outputs.nan_to_num(nan=0.0)
         n_series += len(inputs)
         exact = inputs.cpu().double()  # rounding would outweigh small penalties of columns that are alike
@@ -268,7 +280,7 @@ def _moments(net: ForecastNet, data: ForecastDataset) -> Moments:
         crossed=crossed / n_series,
         known_following=known_following / counts[:, None],
         n_steps=n_steps,
-        changes=net.changes,
+        changes=(n_rows, n_numbers * net.n_apart),
         n_series=n_series,
     )
 

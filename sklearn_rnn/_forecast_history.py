@@ -66,6 +66,11 @@ class HistoryForecaster(NetEstimator):
         elif has_index != self._has_index:
             given, fitted = ("a DataFrame", "an array") if has_index else ("an array", "a DataFrame")
             raise ValueError(f"X is {given}, but the model was fitted with {fitted}. Pass {fitted}.")
+        elif not has_index and X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but {self.n_features_in_} in fit. Arrays are read by position: pass the "
+                "same columns."
+            )
         return X
 
     def _find_roles(self, frame: pd.DataFrame) -> Roles:

@@ -144,7 +144,12 @@ def find_roles(
         if not is_numeric(frame[name]) or frame[name].dtype.kind == "c":
             raise ValueError(f"target {name!r} is {frame[name].dtype}, but a target must be numbers.")
     past = [name for name in frame.columns if name not in named]
-    categories = {name: _values_of(frame[name]) for name in [*past, *known, *static] if _is_categorical(frame[name])}
+    # A column without a value is one of categories that are all unknown: no later value tells anything.
+    categories = {
+        name: _values_of(frame[name])
+        for name in [*past, *known, *static]
+        if _is_categorical(frame[name]) or frame[name].isna().all()
+    }
     _check_few_categories(categories, len(frame))
     return Roles(
         time, tuple(group), tuple(target), tuple(past), tuple(known), tuple(static), tuple(calendar), categories
@@ -400,6 +405,7 @@ def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequen
             f"future has no rows of group {readable_label(label)}. Pass {horizon} rows of each group. {SOME_GROUPS}"
         )
     if expected.times is None or given.times is None:
+        _check_are_the_next(given, codes, horizon)
         step_given, step_expected = count_in_group(given.groups), count_in_group(expected.groups)
     else:
         step_given, step_expected = frequency.keys(given.times), frequency.keys(expected.times)
@@ -417,6 +423,17 @@ def _matching_rows(given: Rows, expected: Rows, horizon: int, frequency: Frequen
         where, hint = (f" for group {readable_label(label)}", f" {SOME_GROUPS}") if label else ("", "")
         raise ValueError(f"future has {what}{where}. Pass the {horizon} rows after the history's last one.{hint}")
     return rows
+
+
+def _check_are_the_next(given: Rows, codes: NDArray, horizon: int) -> None:
+    """ValueError where a group, of such codes, has more rows than are to come: no time tells which these are."""
+    sizes = given.sizes()
+    longer = codes[sizes[codes] > horizon]
+    if len(longer):
+        raise ValueError(
+            f"future has {sizes[longer[0]]} rows{of_group(given.labels[longer[0]])}, but without times it must have "
+            f"just the {horizon} that come next. Pass these alone."
+        )
 
 
 def check_spacing(rows: Rows, frequency: Frequency) -> None:
@@ -535,7 +552,7 @@ def _read_column(column: pd.Series, categories: list | None) -> NDArray:
         return category_codes(column, categories)
     if _is_categorical(column):
         raise ValueError(
-            f"Column {column.name!r} is {column.dtype}, but it was numbers, or empty, in fit. Pass numbers; for texts "
-            "fit must have some."
+            f"Column {column.name!r} is {column.dtype}, but it was numbers in fit. Pass numbers; for texts fit must "
+            "have some."
         )
     return column.to_numpy(np.float64, na_value=np.nan)

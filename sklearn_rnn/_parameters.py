@@ -157,7 +157,7 @@ n_iter_no_change : int, default=10
         `dtype`, which must be "float32". It is for CUDA devices that compute in bfloat16: CPUs with AVX512 do it too,
         by torch's own cells, and gain nothing. "full" is `dtype`, on CUDA as torch's own switches for TF32 say.
     n_threads : int or None, default=None
-        Threads torch may use in fit and predict; None takes what is quickest for the size of the net.
+        Threads of the cells and of torch in fit and predict; None takes what is quickest for the size of the net.
     fused : bool, default=True
         Whether a CPU may run the cells compiled by numba, where it is installed (the extra "fast") and `hidden_size` is
         at most 256; results agree with those of torch's own modules to rounding.

@@ -273,7 +273,8 @@ def as_pandas(X: Any) -> Any:
         raise TypeError("a LazyFrame of polars has no rows yet. Pass what its collect() gives.")
     if not (hasattr(X, "to_pandas") and hasattr(X, "columns")):
         return X
-    frame = X.to_pandas()
+    with reading("X", "Cast its columns to types that pandas has."):
+        frame = X.to_pandas()
     return frame.set_axis(np.full(len(frame), "", dtype=object))
 
 

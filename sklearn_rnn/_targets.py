@@ -33,7 +33,8 @@ def read_step_labels(y: Any, sequences: Sequences) -> tuple[NDArray, Sequences]:
     Raises
     ------
     ValueError
-        If there are more or fewer targets than steps, or they stand at other steps, naming the first such sample.
+        If there are more or fewer targets than steps, or they stand at other steps, or one is missing, naming the first
+        such sample.
     """
     if isinstance(y, Sequences):
         layout = y.without_unused_rows()  # those of other samples must not count as targets
@@ -45,6 +46,7 @@ def read_step_labels(y: Any, sequences: Sequences) -> tuple[NDArray, Sequences]:
         _check_counts(lengths, sequences)
         labels = np.concatenate(items)
         layout = Sequences(np.zeros(len(labels), np.float32), starts_of(lengths), lengths, align=sequences.align)
+    _check_none_missing(labels, layout)
     return labels, layout
 
 
@@ -67,9 +69,8 @@ def in_form(values: NDArray, layout: Sequences, form: str, place: tuple[int, NDA
     width, first = _place_of(layout) if place is None else place
     if (layout.lengths == width).all():
         return np.stack(items)
-    if values.dtype.kind not in "fiub":
-        return items
-    padded = np.full((len(items), width, *values.shape[1:]), np.nan)
+    nothing = np.nan if values.dtype.kind in "fiub" else None
+    padded = np.full((len(items), width, *values.shape[1:]), nothing)
     for row, item, begin in zip(padded, items, first, strict=True):
         row[begin : begin + len(item)] = item
     return padded
@@ -121,6 +122,17 @@ def _check_places(targets: Sequences, sequences: Sequences) -> None:
         raise ValueError(
             f"Sample {i} begins at step {of_X[i]} in X, but its targets at step {of_y[i]} in y. With per_step=True "
             "give one target for each step, and NaN in y where a sequence has no step."
+        )
+
+
+def _check_none_missing(labels: NDArray, layout: Sequences) -> None:
+    missing = pd.isna(labels).reshape(len(labels), -1).any(axis=1)
+    if missing.any():
+        row = int(missing.argmax())
+        sample = int(((layout.starts <= row) & (row < layout.ends)).argmax())
+        raise ValueError(
+            f"Sample {sample} has no target at its step {row - layout.starts[sample]}, but with per_step=True each has "
+            "one. Cut such sequences in two there, or drop them."
         )
 
 

@@ -21,6 +21,8 @@ NUMERIC = (INTEGERS, FLOATS)
 
 # Least and greatest spacing, in days, of months, quarters and years: regular, though not even.
 CALENDARS = [(28, 31), (89, 92), (365, 366)]
+# Dates written as numbers, by their digits: how pandas reads them, and what it needs behind them.
+WRITTEN_DATES = {6: [("%Y%m", ""), ("%G%V%u", "1")], 7: [("%Y%j", "")], 8: [("%Y%m%d", "")]}
 WEEKEND, HOLIDAYS = 3, 2  # in days: none of them interrupts business days
 BUSINESS_DAYS = WEEKEND + HOLIDAYS
 LARGEST_SHARE_OF_GAPS = 0.1  # between the rows of a group that are taken for followers
@@ -223,10 +225,11 @@ def default_max_gap(times: Times, spacings: NDArray) -> Any:
     Raises
     ------
     ValueError
-        If integers are dates such as 20240131, which 20240201 follows.
+        If numbers are dates such as 20240131, which 20240201 follows.
     """
-    if times.kind == INTEGERS:
+    if times.kind in NUMERIC:
         _check_no_written_dates(times.numbers)
+    if times.kind == INTEGERS:
         if spacings.size and spacings.min() > 1:
             _warn_that_every_row_is_alone(int(spacings.min()))
         return 1
@@ -249,18 +252,23 @@ def default_max_gap(times: Times, spacings: NDArray) -> Any:
     return None if step is None else pd.Timedelta(int(step) + slack)
 
 
-def _check_no_written_dates(numbers: NDArray[np.int64]) -> None:
-    if not numbers.size or numbers.min() < 1900_01 or numbers.max() > 2100_12_31 or (numbers % 100).min() < 1:
-        return
-    form = "%Y%m" if numbers.max() <= 2100_12 else "%Y%m%d"
+def _check_no_written_dates(numbers: NDArray) -> None:
     unique = np.unique(numbers)
-    dates = pd.to_datetime(pd.Series(unique).astype(str), format=form, errors="coerce")
-    if dates.notna().all() and len(np.unique(np.diff(unique))) > 1 and unique[0] // 100 != unique[-1] // 100:
-        raise ValueError(
-            f"The times are integers that read as dates, for example {unique[0]}, but integers count steps of one: "
-            f"after {unique[-1]} would come {unique[-1] + 1}. Convert them, for example with "
-            f"pd.to_datetime(times.astype(str), format={form!r})."
-        )
+    if not unique.size or unique[0] < 1900_01 or unique[-1] > 2100_12_31 or (unique != np.rint(unique)).any():
+        return
+    texts = pd.Series(unique.astype(np.int64)).astype(str)
+    first, last = str(texts.iat[0]), str(texts.iat[-1])
+    n_above = 6 if len(first) == 8 else 4  # digits of the year, or of year and month
+    if len(first) != len(last) or first[:n_above] == last[:n_above] or len(np.unique(np.diff(unique))) == 1:
+        return
+    for form, behind in WRITTEN_DATES[len(first)]:
+        if pd.to_datetime(texts + behind, format=form, errors="coerce").notna().all():
+            converted = "times.astype(int).astype(str)" + (f" + {behind!r}" if behind else "")
+            raise ValueError(
+                f"The times are numbers that read as dates, for example {first}, but numbers count steps: after {last} "
+                f"would come {int(last) + 1}. Convert them, for example with pd.to_datetime({converted}, "
+                f"format={form!r})."
+            )
 
 
 def _without_clock_changes(spacings: NDArray) -> tuple[NDArray, int]:

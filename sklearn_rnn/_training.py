@@ -58,11 +58,11 @@ class SequenceNet(NeuralNet):
     def __init__(
         self,
         *args: Any,
-        gradient_clip: float | None,
-        schedule: str,
-        average: bool,
-        generator: torch.Generator,
-        tell_batches: bool,
+        gradient_clip: float | None = None,
+        schedule: str = "constant",
+        average: bool = False,
+        generator: torch.Generator | None = None,
+        tell_batches: bool = False,
         samples_an_epoch: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -88,6 +88,7 @@ class SequenceNet(NeuralNet):
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         super().on_train_begin(net, X=X, y=y, **kwargs)
         self.averaged_ = AveragedWeights(self.module_) if self.average else None
+        self.schedule_ = None
         if self.schedule in SCHEDULES:
             n_updates = self.max_epochs * len(self.get_iterator(X, training=True))
             self.schedule_ = Schedule(self.optimizer_, SCHEDULES[self.schedule], n_updates)
@@ -136,7 +137,7 @@ class SequenceNet(NeuralNet):
 
     def train_step(self, batch: tuple, **fit_params: Any) -> dict:
         step = super().train_step(batch, **fit_params)
-        if self.schedule in SCHEDULES:
+        if self.schedule_ is not None:
             self.schedule_.step()
         if self.averaged_ is not None:
             self.averaged_.update()
@@ -172,9 +173,9 @@ class SequenceNet(NeuralNet):
     def infer(self, x: tuple, **fit_params: Any) -> Tensor:
         return self.module_(*x)
 
-    def get_loss(self, y_pred: Tensor, y_true: tuple, X: tuple | None = None, training: bool = False) -> Tensor:
+    def get_loss(self, y_pred: Tensor, y_true: tuple, X: tuple, training: bool = False) -> Tensor:
         """Weighted mean over the batch: over the valid steps of targets by step, over the targets that are there."""
-        (targets, weights), (values, lengths, *_) = y_true, X or (None, None)
+        (targets, weights), (values, lengths, *_) = y_true, X
         losses = self.criterion_(y_pred, targets)  # (batch, [steps,] n_targets)
         if weights is not None:
             losses = losses * weights.view(-1, *[1] * (losses.ndim - 1))
@@ -351,11 +352,6 @@ def restore_net(frozen: dict[str, Any], device: str) -> SequenceNet:
         module,
         Criterion(**frozen["criterion"]).to(module.head.weight.dtype),
         device=device,
-        gradient_clip=None,
-        schedule="constant",
-        average=False,
-        generator=torch.Generator(),
-        tell_batches=False,
     )
     net.initialize()
     net.module_.eval()

@@ -276,6 +276,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         labels, outputs, weights = self._compared(X, y, sample_weight)
         with reading("y"):
             _check_no_label_missing(labels)
+            labels = check_array(labels, accept_sparse=True) if self._is_multilabel else labels
             return accuracy_score(labels, self._as_labels(outputs), sample_weight=weights)
 
     def _check_y(self, y: Any, sequences: Sequences, reset: bool) -> Any:
@@ -323,8 +324,11 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
             raise ValueError("class_weight is for one class a sample, but y is a matrix of labels. Use sample_weight.")
         if reset:
             self.classes_ = np.arange(matrix.shape[1])
-        if matrix.shape[1] != len(self.classes_):
-            raise ValueError(f"y has {matrix.shape[1]} labels, but {len(self.classes_)} are expected.")
+        if not np.array_equal(np.arange(matrix.shape[1]), self.classes_):
+            raise ValueError(
+                f"y has {matrix.shape[1]} labels, numbered from 0, but the classes known before are "
+                f"{self.classes_.tolist()}. Pass as many labels, or fit anew."
+            )
         return matrix
 
     def _pooling(self) -> str:

@@ -29,13 +29,6 @@ from sklearn_rnn._parameters import CONSTRAINTS, document_shared_parameters
 from sklearn_rnn._rows import Rows, joined, last_rows_of_groups, other_rows
 from sklearn_rnn.nets.forecast import NORMALIZATIONS
 
-_SHARED = [
-    *("cell", "hidden_size", "n_layers", "dropout", "optimizer", "learning_rate", "schedule", "weight_decay"),
-    *("gradient_clip", "batch_size", "max_epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "tol"),
-    *("average", "warm_start", "callbacks", "checkpoint", "checkpoint_every"),
-    *("device", "dtype", "precision", "n_threads", "fused", "random_state", "verbose"),
-]
-
 
 @document_shared_parameters
 class RNNForecaster(OriginForecaster):
@@ -168,7 +161,7 @@ class RNNForecaster(OriginForecaster):
     """
 
     _parameter_constraints = {
-        **{name: CONSTRAINTS[name] for name in _SHARED},
+        **CONSTRAINTS,
         "target": [Hashable, list],
         "horizon": [Interval(Integral, 1, None, closed="left")],
         "n_steps": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -178,7 +171,6 @@ class RNNForecaster(OriginForecaster):
         "static": [Hashable, list],
         "calendar": [str, list, tuple],
         "normalize": [StrOptions({"auto", *NORMALIZATIONS}), None],
-        "segment_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "shared": ["boolean"],
         "quantiles": ["array-like", None],
         "conformal": ["boolean"],

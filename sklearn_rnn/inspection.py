@@ -22,13 +22,14 @@ from sklearn_rnn._sequence_reader import SequenceReader
 from sklearn_rnn.sequences import Sequences, as_sequences, is_table
 
 MOST_BLOCKS = 12  # of lags, where the user does not say how long they are
+WAYS = ("channel", "lag", "both")  # to look at a model
 LARGEST_COPY = 2**26  # numbers, a quarter of a GB in float32
 
 
 @validate_params(
     {
         "model": [HasMethods(["fit", "predict"])],
-        "by": [StrOptions({"channel", "lag", "both"})],
+        "by": [StrOptions(set(WAYS))],
         "scoring": [str, callable, None],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
         "block_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],

@@ -42,7 +42,7 @@ def search_space(model: BaseEstimator) -> dict[str, Any]:
     in which to search: with few trials take the first ones alone. Some numbers range around what the model has, so
     that a model that was set up by hand is refined: the learning rate from a tenth to five times, the features of the
     state from a quarter to twice, the window from a half to twice. The others have one range for all models: dropout
-    up to 0.5, one or two layers, a weight decay from 1e-4 to 0.1.
+    up to 0.5, one or two layers, a weight decay from 0.001 to 1.
 
     Parameters
     ----------
@@ -117,10 +117,6 @@ def _segments(model: Any) -> list[Any] | None:
     return [1, 2, 4] if model.segment_size == 1 else sorted({1, model.segment_size // 2, model.segment_size})
 
 
-def _unless_per_step(values: list[Any]) -> Callable[[Any], list[Any] | None]:
-    return lambda model: None if model.per_step else values
-
-
 def _cells(model: Any) -> list[str] | None:
     return None if getattr(model, "nonlinearity", "tanh") == "relu" else list(CELLS)  # relu is for the plain RNN
 
@@ -132,10 +128,10 @@ RANGES: dict[str, Callable[[Any], Any]] = {
     "learning_rate": lambda model: loguniform(model.learning_rate / 10, 5 * model.learning_rate),
     "hidden_size": lambda model: sorted({max(int(model.hidden_size * factor), 1) for factor in (0.25, 0.5, 1, 2)}),
     "dropout": lambda model: uniform(0, 0.5),
-    "pooling": _unless_per_step(list(POOLINGS)),
+    "pooling": lambda model: None if model.per_step else list(POOLINGS),
     "bidirectional": lambda model: [False, True],
     "normalize": lambda model: [*NORMALIZATIONS, None],
     "cell": _cells,
     "n_layers": lambda model: [1, 2],
-    "weight_decay": lambda model: loguniform(1e-4, 1e-1),
+    "weight_decay": lambda model: loguniform(1e-3, 1),
 }

@@ -157,12 +157,15 @@ class Sequences:
         dtype = np.dtype(dtype or self.dtype)
         has_nan = dtype.kind not in "iub"
         if not has_nan and (self.lengths < n_steps).any():
-            raise ValueError(f"{dtype} has no NaN for the steps that shorter sequences lack. Choose a float type.")
+            raise ValueError(f"{dtype} has no NaN for the missing steps of shorter sequences. Choose a float type.")
         dense = np.full((n_samples, n_steps, n_channels), np.nan if has_nan else 0, dtype=dtype)
         first = n_steps - self.lengths if self.align == "end" else np.zeros_like(self.lengths)
         step = np.arange(n_steps) - first[:, None]  # (n_samples, n_steps): the sequence's own count
         filled = (step >= 0) & (step < self.lengths[:, None])
-        dense[filled] = self.values[(self.starts[:, None] + step)[filled]]
+        used = self.values[(self.starts[:, None] + step)[filled]]
+        if not has_nan and np.isnan(used).any():
+            raise ValueError(f"{dtype} has no NaN for the missing values. Choose a float type, or fill them first.")
+        dense[filled] = used
         return dense
 
     def astype(self, dtype: DTypeLike) -> Sequences:
@@ -335,7 +338,7 @@ def may_hold_sequences(X: Any) -> bool:
 
 
 def _has_lists(X: Any) -> bool:
-    return str(getattr(X, "dtype", "")).lower().startswith(("list", "large_list", "fixed_size_list"))
+    return str(getattr(X, "dtype", "")).lower().startswith(("list", "large_list", "fixed_size_list", "array("))
 
 
 def _is_sequence(item: Any) -> bool:

@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_consistent_length, indexable
@@ -15,7 +16,7 @@ from sklearn.utils.validation import _num_samples
 
 from sklearn_rnn._errors import reading, warn
 from sklearn_rnn._rows import as_names, as_pandas, check_has_columns, read_groups
-from sklearn_rnn._times import read_times
+from sklearn_rnn._times import Times, is_time_index, read_times
 from sklearn_rnn._validation import check_parameters
 
 
@@ -37,10 +38,11 @@ class WindowSplit(BaseCrossValidator):
     test_size : int, default=None
         The rows of each test block. None takes ``n_rows // (n_splits + 1)``.
     time : str, default=None
-        The column of a DataFrame with the times, in any order. All lengths then count distinct times, not rows. None
-        takes the rows in the order given.
+        The column of a DataFrame with the times, in any order, or the name of an index of times. None takes the index
+        if it consists of timestamps, periods or durations, else the rows in the order given. With times, all lengths
+        count distinct times, not rows.
     group : str or list of str, default=None
-        With `time`, the columns that tell series apart. `horizon` and `n_steps` then count the rows of a series, as
+        With times, the columns that tell series apart. `horizon` and `n_steps` then count the rows of a series, as
         they must where some series lack rows, or have fewer than others: a series' next row may be many times later.
         A row for whose target X has no row of the series is left out, too.
     purge : {"targets", "windows"}, default="targets"
@@ -51,7 +53,7 @@ class WindowSplit(BaseCrossValidator):
     ------
     ValueError, TypeError
         In `split`, if the data are too short or have no rows, `time` or `group` names no column, `group` stands without
-        `time`, or a parameter is out of range.
+        times, or a parameter is out of range.
 
     See Also
     --------
@@ -126,11 +128,12 @@ class WindowSplit(BaseCrossValidator):
         gap = int(self.horizon) + (int(self.n_steps) - 1 if self.purge == "windows" else 0)
         with reading("X", "Pass rows of one length with y."):
             X, y = indexable(X, y)
-        moments = _moments(X, self.time)
+            times = _times_of(X, self.time)
+            moments = np.arange(_num_samples(X)) if times is None else np.unique(times.numbers, return_inverse=True)[1]
         n_splits, n_moments = int(self.n_splits), int(moments.max(initial=-1)) + 1
-        reached = self._reached(X, moments, n_moments, gap)
+        reached = self._reached(X, times, moments, n_moments, gap)
         test_size = n_moments // (n_splits + 1) if self.test_size is None else int(self.test_size)
-        self._check_length(n_moments, test_size, gap)
+        self._check_length("rows" if times is None else "distinct times", n_moments, test_size, gap)
         for fold, begin in enumerate(range(n_moments - n_splits * test_size, n_moments, test_size)):
             train, test = reached < begin, (moments >= begin) & (moments < begin + test_size)
             if not train.any():
@@ -154,7 +157,9 @@ class WindowSplit(BaseCrossValidator):
         """
         return self.n_splits
 
-    def _reached(self, X: Any, moments: NDArray[np.intp], n_moments: int, gap: int) -> NDArray[np.intp]:
+    def _reached(
+        self, X: Any, times: Times | None, moments: NDArray[np.intp], n_moments: int, gap: int
+    ) -> NDArray[np.intp]:
         """The moment of the row `gap` rows after each row, that of its series if `group` tells; else as if it had one.
 
         Where a series ends before, nobody knows: later than all.
@@ -168,8 +173,11 @@ class WindowSplit(BaseCrossValidator):
                     "Name the columns that tell series apart by group=.",
                 )
             return moments + gap
-        if self.time is None:
-            raise ValueError(f"group is {self.group!r}, but time is None. Name the column of times, too.")
+        if times is None:
+            raise ValueError(
+                f"group is {self.group!r}, but time is None, and the index of X tells no times. Name the column of "
+                "times, too."
+            )
         X, names = as_pandas(X), as_names(self.group)
         check_has_columns(X, None, names)
         groups, _ = read_groups(X, names)
@@ -178,8 +186,7 @@ class WindowSplit(BaseCrossValidator):
         is_own = (place + gap < len(rows)) & (rows[later] // n_moments == groups)
         return np.where(is_own, rows[later] % n_moments, n_moments)
 
-    def _check_length(self, n_moments: int, test_size: int, gap: int) -> None:
-        what = "rows" if self.time is None else "distinct times"
+    def _check_length(self, what: str, n_moments: int, test_size: int, gap: int) -> None:
         if test_size == 0:
             raise ValueError(
                 f"n_splits={self.n_splits} needs at least {self.n_splits + 1} {what}, but X has {n_moments}. Use fewer "
@@ -194,11 +201,13 @@ class WindowSplit(BaseCrossValidator):
             )
 
 
-def _moments(X: Any, time: str | None) -> NDArray[np.intp]:
-    """The rank in time of each row, of shape (n_rows,); rows of the same time share one."""
-    with reading("X"):
-        if time is None:
-            return np.arange(_num_samples(X))
-        X = as_pandas(X)
-        check_has_columns(X, time, [])
-    return np.unique(read_times(X[time], f"time {time!r}").numbers, return_inverse=True)[1]
+def _times_of(X: Any, time: str | None) -> Times | None:
+    """The times of the rows, None if they follow each other in the order given."""
+    X = as_pandas(X)
+    index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else pd.RangeIndex(0)
+    if time is None:
+        return read_times(index, "The index of X") if is_time_index(index) and index.dtype.kind not in "iuf" else None
+    if index.name == time and time not in getattr(X, "columns", ()):
+        return read_times(index, f"time {time!r}")
+    check_has_columns(X, time, [])
+    return read_times(X[time], f"time {time!r}")

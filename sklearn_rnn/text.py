@@ -230,6 +230,20 @@ ngram_range, analyzer, max_df, min_df, max_features, vocabulary
             raise ValueError(f"X has codes that stand for no token: there are those from 0 to {len(self.tokens_) - 1}.")
         return [self.tokens_[codes[:, 0].astype(int)].tolist() for codes in X]
 
+    def set_output(self, *, transform: str | None = None) -> SequenceVectorizer:
+        """Nothing to choose: sequences stay as they are, also in a Pipeline whose tables change their container.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+
+        Returns
+        -------
+        SequenceVectorizer
+            Itself.
+        """
+        return self
+
     def get_feature_names_out(self, input_features: Any = None) -> NDArray:
         """The name of the one channel.
 

@@ -244,10 +244,10 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the columns differ from those of `fit`, or the times, where there are any, are of another kind; or as in
-            `fit`.
+            If the columns differ from those of `fit`, or the times, where there are any, are of another kind; if
+            n_steps was changed since; or as in `fit`.
         """
-        check_is_fitted(self)
+        self._check_is_as_fitted()
         return self._make_windows(X, self.context)
 
     def fit_transform(self, X: ArrayLike | pd.DataFrame, y: Any = None) -> Sequences | NDArray[np.float32]:
@@ -298,7 +298,7 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of str of shape (n_steps * n_channels,)
         """
-        check_is_fitted(self)
+        self._check_is_as_fitted()
         with reading("input_features", "Pass the names of the columns."):
             names = _check_feature_names_in(self, input_features)
         lags = range(self.n_steps - 1, -1, -1)
@@ -307,9 +307,17 @@ class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _validate_params(self) -> None:
         check_parameters(self)
 
+    def _check_is_as_fitted(self) -> None:
+        """NotFittedError before `fit`; ValueError if windows are to be of another length since."""
+        check_is_fitted(self)
+        fitted = getattr(self, "_fitted_n_steps", self.n_steps)  # of version 0.1.0, which did not note it
+        if self.n_steps != fitted:
+            raise ValueError(f"n_steps is {self.n_steps}, but was {fitted} in fit. Set it back, or fit again.")
+
     def _learn(self, X: Any) -> None:
         rows, times = self._read(X, reset=True)
         self._check_n_steps(rows)
+        self._fitted_n_steps = self.n_steps
         order = sorted_order(rows.groups, rows.times)
         self._time_kind = None if times is None else times.kind
         check_no_duplicate(rows, order, self._time_kind)

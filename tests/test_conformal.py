@@ -94,8 +94,8 @@ def test_older_windows_weigh_less():
 
 def make_net(**options):
     torch.manual_seed(0)
-    sizes = {"n_steps": 10, "hidden_size": 4, "n_quantiles": 3, "median": 1}
-    return ForecastNet(2, 3, mean=[1.0, 2.0], scale=[2.0, 3.0], **sizes, **options).double().eval()
+    sizes = {"hidden_size": 4, "n_quantiles": 3, "median": 1}
+    return ForecastNet(2, 3, 10, mean=[1.0, 2.0], scale=[2.0, 3.0], **sizes, **options).double().eval()
 
 
 @pytest.mark.parametrize("normalize", ["scaled", "last", "standard", None])

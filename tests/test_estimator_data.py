@@ -168,6 +168,13 @@ def test_lists_of_one_length_are_sequences_as_those_of_several_are(kind):
     np.testing.assert_array_equal(given.predict(forms[kind]), expected.predict(X))
 
 
+def test_scores_take_the_tensors_that_fit_takes():
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    for model, y in ((RNNRegressor(**TINY), X[:, 0]), (RNNClassifier(**TINY), (X[:, 0] > 0).astype(float))):
+        targets = torch.tensor(y, requires_grad=True)
+        assert model.fit(X, targets).score(X, targets) == model.score(X, y)
+
+
 def test_sequences_of_numbers_are_predicted_as_a_table_as_well():
     """As nested lists are; after a table of one column, wider ones are refused as ever."""
     X = np.random.default_rng(0).normal(size=(40, 6, 1))

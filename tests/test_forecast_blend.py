@@ -34,9 +34,9 @@ def make_net(n_targets=2, **options):
     net = ForecastNet(
         n_targets,
         HORIZON,
+        N_STEPS,
         mean=[1.0] * n_targets,
         scale=[2.0] * n_targets,
-        n_steps=N_STEPS,
         hidden_size=4,
         segment_size=SEGMENT,
         **options,
@@ -318,6 +318,37 @@ def test_the_regression_reads_what_is_known_in_advance(early_stopping):
     assert np.abs(expected - mixture[:, None]).max(axis=0).min() < 1e-8
 
 
+@pytest.mark.parametrize("role", ["known", "past"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_each_target_has_its_own_weights_of_covariates(role, shared):
+    """What raises one target lowers the other: no common weight serves both."""
+    rng, n_rows, lead = np.random.default_rng(0), 320, 0 if role == "known" else HORIZON
+    x = rng.normal(size=n_rows + lead)
+    effect = np.column_stack([5 * x[:n_rows], -7 * x[:n_rows]]) + rng.normal(size=(n_rows, 2))
+    df = pd.DataFrame({"up": effect[:, 0], "down": effect[:, 1], "x": x[lead:]})
+    options = {"known": "x"} if role == "known" else {"segment_size": HORIZON}  # the rows that are read
+    errors = []
+    for target in ("up", "down", ["up", "down"]):
+        columns = ["x", target] if isinstance(target, str) else df.columns
+        model = RNNForecaster(target, HORIZON, shared=shared, **options, **STOPPING).fit(df.loc[:279, columns])
+        table = model.backtest(df.loc[280:, columns])
+        errors.append((table["actual"] - table["forecast"]).abs().groupby(table["target"]).mean())
+    alone, together = pd.concat(errors[:2]), errors[2][["up", "down"]]
+    assert model.net_.module_.n_apart == 2
+    assert (together < 1.15 * alone).all()
+    assert together["down"] < 0.3 * df["down"].abs().mean()
+
+
+def test_many_targets_share_weights_of_covariates():
+    n_rows, n_targets = 200, 50
+    x = np.random.default_rng(0).normal(size=n_rows)
+    df = pd.DataFrame(np.outer(x, np.linspace(5, 6, n_targets)) + series(n_rows, n_targets) / 100).assign(x=x)
+    model = RNNForecaster(list(range(n_targets)), HORIZON, known="x", **STOPPING).fit(df[:160])
+    assert model.net_.module_.n_apart == 1
+    table = model.backtest(df[160:])
+    assert (table["actual"] - table["forecast"]).abs().mean() < 0.2 * df[0].abs().mean()
+
+
 def leading_table(n_rows=250, lead=3):
     """A target that follows `x` some rows later, and columns that tell nothing."""
     rng = np.random.default_rng(0)
@@ -385,12 +416,12 @@ def test_changes_are_those_of_the_rows_that_are_there():
     net = ForecastNet(
         1,
         2,
+        4,
         mean=[0.0] * 4,
         scale=[1.0, 2.0, 1.0, 0.5],
         n_past=3,
         categories={2: [0.0, 1.0]},
         segment_size=3,
-        n_steps=4,
     )
     first, second = [0.0, 2.0, torch.nan, 5.0, 9.0], [1.0, 2.0, 100.0, 2.0, 3.0]
     values = torch.zeros(2, 5, 4)
@@ -633,7 +664,7 @@ def test_a_second_mixture_leaves_the_first_its_share():
     second = model.fit(df.assign(y=walk)).net_.module_
     kept = model.net_share_[last] / share[last]
     assert 0 < kept.max() < 0.9
-    np.testing.assert_allclose(second.past_weight[last], kept[:, None] * first[last].numpy())
+    np.testing.assert_allclose(second.past_weight[last], kept[:, None, None] * first[last].numpy())
 
 
 def test_noise_is_not_read_where_missing_targets_make_an_error_negative(monkeypatch):

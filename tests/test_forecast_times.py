@@ -402,13 +402,27 @@ def test_an_open_hour_that_lacks_in_most_weeks_stays_in_the_schedule():
     assert find_schedule(closed, np.diff(closed.as_unit("ns").asi8)).season == 62
 
 
-@pytest.mark.parametrize(("form", "freq"), [("%Y%m%d", "D"), ("%Y%m", "MS"), ("%Y%m%d", "W")])
-def test_integers_that_read_as_dates_are_refused(form, freq):
-    days = pd.date_range("2024-01-07", periods=60, freq=freq)
-    df = pd.DataFrame({"day": days.strftime(form).astype(int), "y": np.arange(60) % 7.0})
-    with pytest.raises(ValueError, match=f"for example 20240.*format='{form}'"):
+@pytest.mark.parametrize("kind", [int, float])
+@pytest.mark.parametrize(
+    ("form", "behind", "freq"),
+    [
+        ("%Y%m%d", "", "D"),
+        ("%Y%m", "", "MS"),
+        ("%Y%m%d", "", "W"),
+        ("%G%V%u", "1", "W-MON"),
+        ("%Y%j", "", "D"),
+    ],
+)
+def test_numbers_that_read_as_dates_are_refused(form, behind, freq, kind):
+    """The advice makes times of them again."""
+    days = pd.date_range("2023-12-04", periods=60, freq=freq)
+    written = days.strftime(form).str.removesuffix(behind) if behind else days.strftime(form)
+    df = pd.DataFrame({"day": written.astype(int).astype(kind), "y": np.arange(60) % 7.0})
+    with pytest.raises(ValueError, match=f"for example 202.*format='{form}'") as refusal:
         RNNForecaster("y", 3, time="day", **TINY).fit(df)
-    df["day"] = pd.to_datetime(df["day"].astype(str), format=form)
+    advice = str(refusal.value).split("for example with ")[1].removesuffix(".")
+    df["day"] = eval(advice, {"pd": pd, "times": df["day"]})
+    assert (df["day"].dt.strftime(form) == days.strftime(form)).all()
     assert RNNForecaster("y", 3, time="day", **TINY).fit(df).predict()["day"].iloc[0] > days[-1]
 
 

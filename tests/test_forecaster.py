@@ -164,7 +164,7 @@ def forecasts_of(net, values, lengths=None):
 def test_the_net_is_segments_a_gru_and_one_step_for_each_future_segment():
     """One window by hand: fold, map, run GRU cells, decode, add the last value."""
     torch.manual_seed(0)
-    net = ForecastNet(1, 5, mean=[2.0], scale=[4.0], hidden_size=6, segment_size=3).double().eval()
+    net = ForecastNet(1, 5, 7, mean=[2.0], scale=[4.0], hidden_size=6, segment_size=3).double().eval()
     window = torch.randn(1, 7, 1, dtype=torch.float64)
     last = window[0, -1, 0]
     padded = torch.cat([torch.zeros(2, dtype=torch.float64), (window[0, :, 0] - last) / 4])
@@ -184,7 +184,7 @@ def test_the_net_is_segments_a_gru_and_one_step_for_each_future_segment():
 @pytest.mark.parametrize(("n_quantiles", "normalize"), [(0, "last"), (3, "standard"), (0, "scaled")])
 def test_the_linear_map_adds_the_window_less_its_level_times_its_scaled_weights(n_quantiles, normalize):
     sizes = {"mean": [0.0] * 2, "scale": [1.0] * 2, "hidden_size": 6, "segment_size": 3, "n_quantiles": n_quantiles}
-    net = ForecastNet(2, 4, n_steps=5, normalize=normalize, **sizes).double().eval()
+    net = ForecastNet(2, 4, 5, normalize=normalize, **sizes).double().eval()
     lengths, values = [5, 3], torch.randn(2, 5, 2, dtype=torch.float64)
     call = (values, torch.tensor(lengths), torch.empty(2, 4, 0, dtype=torch.float64))
     without = net(*call)  # the map begins at zero
@@ -202,7 +202,7 @@ def test_the_linear_map_adds_the_window_less_its_level_times_its_scaled_weights(
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_a_short_window_is_forecast_alone_as_in_company(cell):
     torch.manual_seed(0)
-    net = ForecastNet(2, 4, mean=[0.0] * 3, scale=[1.0] * 3, n_past=1, cell=cell, hidden_size=6, segment_size=3)
+    net = ForecastNet(2, 4, 10, mean=[0.0] * 3, scale=[1.0] * 3, n_past=1, cell=cell, hidden_size=6, segment_size=3)
     net = net.double().eval()
     values = torch.randn(2, 10, 3, dtype=torch.float64)
     nothing = torch.zeros(2, 4, 0, dtype=torch.float64)
@@ -215,7 +215,7 @@ def test_normalising_by_the_last_value_moves_forecasts_along():
     torch.manual_seed(0)
     values = torch.randn(3, 9, 1)
     for normalize in ("scaled", "last", "standard"):
-        net = ForecastNet(1, 4, mean=[0.0], scale=[1.0], hidden_size=6, segment_size=3, normalize=normalize).eval()
+        net = ForecastNet(1, 4, 9, mean=[0.0], scale=[1.0], hidden_size=6, segment_size=3, normalize=normalize).eval()
         torch.testing.assert_close(forecasts_of(net, values + 50), forecasts_of(net, values) + 50, atol=1e-3, rtol=0)
 
 
@@ -223,7 +223,7 @@ def test_normalising_by_the_last_value_moves_forecasts_along():
 def test_normalising_by_the_deviation_stretches_forecasts_along(normalize):
     torch.manual_seed(0)
     values = torch.randn(3, 9, 1, dtype=torch.float64)
-    net = ForecastNet(1, 4, mean=[0.0], scale=[1.0], hidden_size=6, segment_size=3, normalize=normalize)
+    net = ForecastNet(1, 4, 9, mean=[0.0], scale=[1.0], hidden_size=6, segment_size=3, normalize=normalize)
     net = net.double().eval()
     for size, level in ((1e-9, 0), (1e9, 0), (1e-3, 5), (1e3, 5)):
         expected = forecasts_of(net, values) * size + level
@@ -234,7 +234,7 @@ def test_a_window_without_deviation_is_counted_in_units_of_the_training_rows():
     nets = []
     for normalize in ("scaled", "last"):
         torch.manual_seed(0)
-        nets.append(ForecastNet(1, 4, mean=[0.0], scale=[3.0], hidden_size=6, segment_size=3, normalize=normalize))
+        nets.append(ForecastNet(1, 4, 9, mean=[0.0], scale=[3.0], hidden_size=6, segment_size=3, normalize=normalize))
     constant = torch.full((3, 6, 1), 7.0)
     constant[2] += torch.tensor([[0.0], [1.0], [-1.0], [0.0], [1.0], [0.0]]) * 5e-7  # as much as float32 rounds
     call = (constant, torch.tensor([6, 1, 6]))

@@ -518,11 +518,17 @@ def test_a_group_of_another_type_in_the_future_is_told_of():
         model.predict(future=coming(df).astype({"store": str}))
 
 
-def test_texts_in_a_column_that_was_empty_are_refused_by_their_name():
-    df = stores().drop(columns="kind").assign(holiday=None)
+@pytest.mark.parametrize("empty", [None, np.nan])
+@pytest.mark.parametrize("later", ["xmas", 3.0, None])
+def test_a_column_without_a_value_in_fit_tells_nothing_later(empty, later):
+    """As a category that fit has not seen: months without a holiday say nothing of one."""
+    df = stores().drop(columns="kind").assign(holiday=empty)
     model = model_of_stores(known="holiday").fit(df)
-    with pytest.raises(ValueError, match="Column 'holiday' is .*but it was numbers, or empty, in fit"):
-        model.predict(future=coming(df).assign(holiday="xmas"))
+    expected = model.predict(future=coming(df).assign(holiday=empty))
+    pd.testing.assert_frame_equal(model.predict(future=coming(df).assign(holiday=later)), expected)
+    pd.testing.assert_frame_equal(
+        model.predict(df.assign(holiday=later), future=coming(df).assign(holiday=later)), expected
+    )
 
 
 def test_times_as_texts_are_no_category():

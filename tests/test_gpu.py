@@ -128,7 +128,7 @@ def test_batches_of_rows_on_the_host_are_moved_to_the_device(sequences, monkeypa
         assert (given is None) == (expected is None)
         if given is not None:
             assert (given.device, given.shape, given.dtype) == (expected.device, expected.shape, expected.dtype)
-    net = ForecastNet(1, 2, n_past=1, mean=[0.0] * 2, scale=[1.0] * 2).to("meta")
+    net = ForecastNet(1, 2, 4, n_past=1, mean=[0.0] * 2, scale=[1.0] * 2).to("meta")
     forecasts = ForecastDataset(sequences[:8], 2, 1, slice(1, 2), net.units, device="meta")
     (values, _, known), (targets, _) = forecasts.batch(slice(3))
     assert {part.device.type for part in (values, known, targets)} == {"meta"}

@@ -69,6 +69,23 @@ def test_a_column_of_lists_of_polars_is_read_as_a_list_of_arrays(lists):
     np.testing.assert_array_equal(model.fit(column, y).predict(column), clone(model).fit(arrays, y).predict(arrays))
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 2)])
+def test_a_column_of_arrays_of_polars_is_read_as_a_list_of_arrays(shape):
+    polars, y = pytest.importorskip("polars"), np.arange(40.0)
+    X = np.random.default_rng(0).normal(size=(40, *shape)).astype(np.float32)
+    column = polars.Series(X.tolist(), dtype=polars.Array(polars.Float32, shape))
+    model = RNNRegressor(**TINY).fit(column, y)
+    assert model.n_features_in_ == X[0, :, None].reshape(4, -1).shape[1]
+    np.testing.assert_array_equal(model.predict(column), clone(model).fit(list(X), y).predict(list(X)))
+
+
+def test_a_type_that_pandas_lacks_is_refused_by_a_value_error():
+    polars = pytest.importorskip("polars")
+    table = polars.DataFrame({"v": np.arange(9.0), "c": polars.Series(range(9), dtype=polars.Int128)})
+    with pytest.raises(ValueError, match="X cannot be used: .*Cast its columns"):
+        SlidingWindow(3).fit(table)
+
+
 def test_windows_of_a_table_of_polars_are_those_of_pandas():
     frame = sales()
     window = SlidingWindow(3, time="day", group="shop")

@@ -525,6 +525,8 @@ def test_tables_that_lack_a_column_are_refused_by_its_name(forecaster):
     of_a_table = permutation_importance(Ridge().fit(np.eye(3), np.ones(3)), np.eye(3), np.ones(3), n_repeats=1)
     with pytest.raises(ValueError, match="importances has no 'channels', 'lags', 'by'"):
         ImportanceDisplay.from_importances(of_a_table)
+    with pytest.raises(ValueError, match="importances has by='step', but it must be one of channel, lag, both"):
+        ImportanceDisplay.from_importances({**of_a_table, "channels": [], "lags": [], "by": "step"})
 
 
 def test_what_came_at_other_times_is_refused(forecaster):

@@ -73,7 +73,7 @@ REFUSED = {
     "weights for many labels": (lambda: classifier(LABELS, class_weight="balanced"), "class_weight is for one class"),
     "other labels": (
         lambda: classifier(LABELS, warm_start=True).fit(X, np.eye(24, 4, dtype=int)),
-        "y has 4 labels, but 3 are expected",
+        "y has 4 labels, numbered from 0, but .* are .0, 1, 2.",
     ),
     "negative class weights": (lambda: classifier(class_weight={True: -1.0}), "class_weight is .* not negative"),
     "words as class weights": (lambda: classifier(class_weight={True: "a"}), "class_weight cannot be used"),
@@ -138,7 +138,7 @@ REFUSED = {
     "complex cells": (lambda: forecaster(TABLE * 1j, known="wind"), "target 'load' is complex128"),
     "words where numbers were": (
         lambda: forecaster().predict(TABLE.assign(wind="strong")),
-        "Column 'wind' is .*, but it was numbers, or empty, in fit",
+        "Column 'wind' is .*, but it was numbers in fit",
     ),
     "a list as the future": (
         lambda: forecaster(known="wind").predict(future=[1, 2]),
@@ -150,7 +150,17 @@ REFUSED = {
     ),
     "words in the future": (
         lambda: forecaster(known="wind").predict(future=LATER.assign(wind="strong")),
-        "future cannot be used: Column 'wind' is .*, but it was numbers, or empty, in fit",
+        "future cannot be used: Column 'wind' is .*, but it was numbers in fit",
+    ),
+    "more rows than are to come, without times": (
+        lambda: forecaster(TABLE.reset_index(drop=True).to_numpy(), 0, known=1).predict(
+            future=TABLE.set_axis([0, 1], axis=1)
+        ),
+        "future has 30 rows, but without times it must have just the 2 that come next",
+    ),
+    "an array of more columns": (
+        lambda: forecaster(TABLE.to_numpy(), 0).predict(np.ones((30, 3))),
+        "X has 3 columns, but 2 in fit. Arrays are read by position",
     ),
     "quantiles of one name": (
         lambda: forecaster(quantiles=[0.1, 0.1000000001]),

@@ -17,7 +17,6 @@ from sklearn.model_selection import ParameterSampler, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_rnn import RNNClassifier, RNNForecaster, RNNRegressor, SlidingWindow, WindowSplit, search_space
-from sklearn_rnn.search import ORDERS
 
 TINY = {"hidden_size": 4, "max_epochs": 1, "random_state": 0, "n_threads": 1, "device": "cpu"}
 PAGE = Path(__file__).parents[1] / "docs" / "searching.rst"
@@ -34,9 +33,11 @@ def drawn(space, n=8):
 
 def test_names_have_the_prefixes_of_the_steps_and_come_in_the_order_to_search():
     pipeline = make_pipeline(SlidingWindow(8), RNNRegressor())
-    names = ["slidingwindow__n_steps", *(f"rnnregressor__{name}" for name in ORDERS[RNNRegressor])]
+    of_regressor = "learning_rate hidden_size segment_size dropout pooling cell bidirectional n_layers weight_decay"
+    of_classifier = "segment_size bidirectional pooling dropout learning_rate hidden_size cell n_layers weight_decay"
+    names = ["slidingwindow__n_steps", *(f"rnnregressor__{name}" for name in of_regressor.split())]
     assert list(search_space(pipeline)) == names
-    assert list(search_space(RNNClassifier())) == list(ORDERS[RNNClassifier])
+    assert list(search_space(RNNClassifier())) == of_classifier.split()
     around = TransformedTargetRegressor(regressor=pipeline)
     assert list(search_space(around)) == [f"regressor__{name}" for name in names]
     for model in (pipeline, around, RNNClassifier(), RNNForecaster("load", 3)):
@@ -52,6 +53,11 @@ def test_ranges_lie_around_the_models_own_settings():
     assert np.median(rates) == pytest.approx(np.sqrt(0.01 * 0.5), rel=0.1)  # even on a logarithmic scale
     assert search_space(RNNForecaster("load", 24))["n_steps"] == ["auto", 48, 96, 192]
     assert search_space(RNNForecaster("load", 2, n_steps=30))["n_steps"] == [15, 30, 60]
+
+
+def test_each_space_is_its_callers_own():
+    search_space(RNNRegressor())["pooling"].clear()
+    assert "attention" in search_space(RNNClassifier())["pooling"]
 
 
 def test_what_a_model_cannot_have_is_left_out():
@@ -136,7 +142,7 @@ def test_the_pages_recipe_for_optuna_runs():
 
 def test_estimators_in_lists_are_found():
     models = [("a", RNNRegressor()), ("b", Ridge())]
-    names = [f"a__{name}" for name in ORDERS[RNNRegressor]]
+    names = [f"a__{name}" for name in search_space(RNNRegressor())]
     for around in (VotingRegressor(models), StackingRegressor(models)):
         assert list(search_space(around)) == names
         assert set(names) <= set(around.get_params())

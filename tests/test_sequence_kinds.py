@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences, SlidingWindow
+from sklearn_rnn import RNNClassifier, RNNRegressor, Sequences, SlidingWindow, as_sequences
 
 TINY = {"hidden_size": 8, "max_epochs": 3, "random_state": 0, "n_threads": 1, "device": "cpu"}
 LEARNS = {**TINY, "hidden_size": 16, "max_epochs": 40, "batch_size": 8}
@@ -167,6 +167,8 @@ def test_labels_by_step_can_be_padded_whatever_their_type(ragged, kind, missing)
     y = pd.DataFrame(padded).astype("Int64") if kind == "Int64" else padded
     predicted = RNNClassifier(**TINY, per_step=True).fit(ragged, y).predict(ragged)
     expected = RNNClassifier(**TINY, per_step=True).fit(ragged, items).predict(ragged)
+    assert predicted.shape == padded.shape
+    assert pd.isna(predicted).sum() == pd.isna(padded).sum()
     for of_sample, item in zip(predicted, expected, strict=True):
         assert list(of_sample[: len(item)]) == [names[value] for value in item]
 
@@ -184,6 +186,21 @@ def test_a_sample_with_too_few_targets_is_named(ragged):
     y[7] = y[7][:-1]
     with pytest.raises(ValueError, match=f"Sample 7 has {len(ragged[7])} steps in X, but {len(y[7])} targets in y"):
         RNNRegressor(**TINY, per_step=True).fit(ragged, y)
+
+
+@pytest.mark.parametrize("form", [list, as_sequences])
+def test_a_sample_without_a_target_at_a_step_is_named(ragged, form):
+    y = running_sums(ragged)
+    y[7][1] = np.nan
+    with pytest.raises(ValueError, match="Sample 7 has no target at its step 1.*Cut such sequences in two there"):
+        RNNRegressor(**TINY, per_step=True).fit(ragged, form(y))
+
+
+def test_a_sample_without_a_label_at_a_step_is_named(ragged):
+    labels = [np.where(item > 0, "up", "down").astype(object) for item in running_sums(ragged)]
+    labels[7][1] = None
+    with pytest.raises(ValueError, match="Sample 7 has no target at its step 1"):
+        RNNClassifier(**TINY, per_step=True).fit(ragged, labels)
 
 
 def test_one_target_a_sample_is_refused_where_every_step_needs_one(ragged):
@@ -298,6 +315,19 @@ def test_smoothed_probabilities_are_right_on_average(options, expected):
     y = (np.arange(400) % 10 == 0).astype(int)  # of which X tells nothing
     model = RNNClassifier(hidden_size=2, max_epochs=20, label_smoothing=0.5, random_state=0, device="cpu", **options)
     assert model.fit(X, y).predict_proba(X)[:, 1].mean() == pytest.approx(expected, abs=0.05)
+
+
+def test_labels_that_may_be_missing_are_scored_as_integers_are():
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    Y = pd.DataFrame({"up": X[:, 0] > 0, "far": np.abs(X[:, 0]) > 1}).astype(int)
+    model = RNNClassifier(**TINY).fit(X, Y.astype("Int64"))
+    assert model.score(X, Y.astype("Int64")) == model.score(X, Y) == accuracy_score(Y, model.predict(X))
+
+
+def test_labels_of_a_matrix_are_numbered():
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    with pytest.raises(ValueError, match="y has 2 labels, numbered from 0, but the classes known before are .5, 7."):
+        RNNClassifier(**TINY).partial_fit(X, (X[:, :2] > 0).astype(int), classes=[5, 7])
 
 
 def test_smoothed_labels_of_a_matrix_are_right_on_average():

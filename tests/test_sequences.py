@@ -76,6 +76,8 @@ def test_integers_hold_sequences_of_one_length_alone():
     X = sequences()
     longest = np.flatnonzero(X.lengths == X.lengths.max())
     np.testing.assert_array_equal(np.asarray(X[longest], dtype=int), np.asarray(X[longest]).astype(int))
+    with pytest.raises(ValueError, match="int64 has no NaN for the missing values"):
+        np.asarray(Sequences([np.nan, 1.0], [0], [2]), dtype=int)
 
 
 @pytest.mark.parametrize("key", [(0, 1), ([0, 1], slice(0, 2)), ([0], np.array([0, 1]))], ids=str)

@@ -147,6 +147,29 @@ def test_a_grid_search_can_use_it():
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+INDEXES = {
+    "timestamps": lambda dates: pd.DatetimeIndex(dates),
+    "periods": lambda dates: pd.PeriodIndex(dates, freq="D"),
+    "durations": lambda dates: pd.TimedeltaIndex(dates - dates.min()),
+    "days": lambda dates: pd.Index(dates.dt.date),
+}
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_times_of_the_index_are_those_of_the_column(kind):
+    """Rows of shops one below the other, and in any order; the index's name names them, too."""
+    X = panel().sample(frac=1, random_state=0).reset_index(drop=True)
+    expected = list(WindowSplit(2, horizon=3, time="date", group="shop").split(X))
+    indexed = X.drop(columns="date").set_index(INDEXES[kind](X["date"]).rename("date"))
+    for time in (None, "date"):
+        assert_same_folds(WindowSplit(2, horizon=3, time=time, group="shop").split(indexed), expected)
+
+
+def test_an_index_of_integers_counts_rows():
+    X = pd.DataFrame({"a": np.zeros(9)}, index=np.arange(9)[::-1])
+    assert_same_folds(WindowSplit(2).split(X), WindowSplit(2).split(np.zeros(9)))
+
+
 def test_cross_validation_can_use_it():
     X = np.arange(30.0)[:, None]
     assert len(cross_val_score(Ridge(), X, X[:, 0], cv=WindowSplit(3))) == 3
@@ -181,7 +204,7 @@ def test_groups_are_ignored_with_a_warning():
         (WindowSplit(time="day"), panel(), r"X has no column 'day'. Its columns are \['date', 'shop', 'sold'\]"),
         (WindowSplit(time="date"), np.zeros(30), r"X is a ndarray, but only a DataFrame has the columns"),
         (WindowSplit(time="shop"), panel(), "time 'shop' is .*pd.to_datetime"),
-        (WindowSplit(group="shop"), panel(), "group is 'shop', but time is None. Name the column of times"),
+        (WindowSplit(group="shop"), panel(), "group is 'shop', but time is None, .* Name the column of times"),
         (WindowSplit(time="date", group="town"), panel(), "X has no column 'town'"),
         (
             WindowSplit(2, time="date", group="shop", test_size=8, horizon=3),

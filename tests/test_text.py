@@ -59,6 +59,12 @@ def test_long_texts_are_cut_and_empty_ones_have_one_unknown_token():
     assert X[1].tolist() == [[0.0]]
 
 
+def test_a_pipeline_can_set_the_container_of_its_tables():
+    model = make_pipeline(SequenceVectorizer(), RNNClassifier(hidden_size=4, max_epochs=1, random_state=0))
+    for container in ("pandas", "default"):
+        assert len(model.set_output(transform=container).fit(TEXTS, range(len(TEXTS))).predict(TEXTS)) == len(TEXTS)
+
+
 def test_max_features_limits_the_codes():
     assert len(SequenceVectorizer(max_features=3).fit(TEXTS).tokens_) == 4
 

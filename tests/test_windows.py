@@ -698,3 +698,14 @@ def test_what_is_held_out_of_a_panel_are_the_last_times_however_it_is_sorted():
     assert_array_equal(in_order.order_in_time(), np.arange(240))
     shuffled = np.random.default_rng(0).permutation(240)
     assert_array_equal(by_time["t"].to_numpy()[shuffled][in_order[shuffled].order_in_time()], by_time["t"])
+
+
+def test_windows_are_not_made_longer_or_shorter_after_fit():
+    """The rows that are remembered suit those of fit alone."""
+    frame = pd.DataFrame({"a": np.arange(9.0)}, index=pd.date_range("2024-01-01", periods=9))
+    window = SlidingWindow(2, flatten=True).fit(frame[:6]).set_params(n_steps=4)
+    with pytest.raises(ValueError, match="n_steps is 4, but was 2 in fit. Set it back, or fit again"):
+        window.transform(frame[6:])
+    with pytest.raises(ValueError, match="n_steps is 4, but was 2 in fit"):
+        window.get_feature_names_out()
+    assert window.fit_transform(frame).shape == (9, 4)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from torch import nn
 
 from sklearn_rnn._onnx.graph import GraphBuilder
 from sklearn_rnn._onnx.inputs import encode, fold_segments, newest_steps
@@ -46,11 +45,10 @@ def forecast_net(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, 
         raw, level, unit = spread_quantiles(op, raw), op.Unsqueeze(level, [3]), op.Unsqueeze(unit, [3])
         point = op.Gather(raw, net.median, axis=3)
     straight = op.Mul(point, as_array(net.share - 1)[:, None])
-    if net.direct is not None:
-        straight = op.Add(straight, go_straight(op, net, net.direct, normalised, lengths))
-    if net.known_weight.shape[1]:
+    straight = op.Add(straight, go_straight(op, net, normalised, lengths))
+    if net.known_weight.shape[2]:
         straight = op.Add(straight, by_known(op, net, values, lengths, encoded))
-    if net.past_weight.shape[1]:
+    if net.past_weight.shape[2]:
         straight = op.Add(straight, by_past(op, net, values, lengths))
     forecasts = op.Add(raw, op.Unsqueeze(straight, [3]) if net.n_quantiles else straight)
     if not net.factors.isnan().all():
@@ -149,7 +147,7 @@ def read_window(op: GraphBuilder, net: ForecastNet, targets: str, values: str, l
     return run_layers(op, net.recurrent, op.Relu(mapped), segment_lengths)[1]
 
 
-def go_straight(op: GraphBuilder, net: ForecastNet, direct: nn.Linear, targets: str, lengths: str) -> str:
+def go_straight(op: GraphBuilder, net: ForecastNet, targets: str, lengths: str) -> str:
     """What the linear map says of the normalised targets of a window, (batch, horizon, n_targets)."""
     n_steps = op.Shape(targets, start=1, end=2)
     each = op.Reshape(op.Transpose(targets, perm=[0, 2, 1]), op.Concat([-1], n_steps, axis=0))
@@ -157,28 +155,30 @@ def go_straight(op: GraphBuilder, net: ForecastNet, direct: nn.Linear, targets: 
     series = put_apart(op, net, op.Transpose(filled, perm=[0, 2, 1]))
     repeated = repeat(op, lengths, net.n_series, axis=0)
     newest = newest_steps(op, series, repeated, net.n_steps)
-    scaled = op.Mul(linear(op, direct, newest), op.number(net.n_steps**-0.5))
+    scaled = op.Mul(linear(op, net.direct, newest), op.number(net.n_steps**-0.5))
     steps = op.Reshape(scaled, [-1, net.n_series, net.horizon, net.n_together])
     return op.Reshape(op.Transpose(steps, perm=[0, 2, 1, 3]), [0, net.horizon, net.n_targets])
 
 
 def by_known(op: GraphBuilder, net: ForecastNet, values: str, lengths: str, encoded: str) -> str:
-    """What the linear map says of the known covariates, (batch, horizon, 1)."""
+    """What the linear map says of the known covariates, (batch, horizon, n_apart)."""
     last = op.Unsqueeze(last_step(op, values, lengths), [1])
     last = encode(op, net.known_encoder, slice_axis(op, last, 2, net.known.start, net.known.stop))  # (batch, 1, ...)
     weight, n_encoded = as_array(net.known_weight), net.known_encoder.output_size
-    of_last = op.Mul(last, weight[:, 1 : 1 + n_encoded])  # (batch, horizon, n_encoded)
-    of_steps = op.Mul(encoded, weight[:, 1 + n_encoded :])
-    return op.Add(op.ReduceSum(op.Add(of_last, of_steps), [2], keepdims=1), weight[:, :1])
+    last, encoded = op.Unsqueeze(last, [2]), op.Unsqueeze(encoded, [2])
+    of_last = op.Mul(last, weight[:, :, 1 : 1 + n_encoded])  # (batch, horizon, n_apart, n_encoded)
+    of_steps = op.Mul(encoded, weight[:, :, 1 + n_encoded :])
+    return op.Add(op.ReduceSum(op.Add(of_last, of_steps), [3], keepdims=0), weight[:, :, 0])
 
 
 def by_past(op: GraphBuilder, net: ForecastNet, values: str, lengths: str) -> str:
-    """What the linear map says of the changes of past covariates, (batch, horizon, 1)."""
+    """What the linear map says of the changes of past covariates, (batch, horizon, n_apart)."""
     past = op.Gather(values, net.past_columns, axis=2)
     change = op.Sub(slice_axis(op, past, 1, 1, None), slice_axis(op, past, 1, 0, -1))
     change = nan_to_zero(op, op.Div(op.Pad(change, [0, 1, 0, 0, 0, 0]), as_array(net.past_scale)))
     newest = newest_steps(op, within(op, change, FARTHEST), lengths, net.changes[0])
-    return op.Unsqueeze(op.MatMul(newest, as_array(net.past_weight).T), [2])
+    by_past = op.MatMul(newest, as_array(net.past_weight.flatten(0, 1)).T)
+    return op.Reshape(by_past, [-1, net.horizon, net.n_apart])
 
 
 def put_apart(op: GraphBuilder, net: ForecastNet, targets: str) -> str:

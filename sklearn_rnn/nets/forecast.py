@@ -21,14 +21,15 @@ FARTHEST = 20.0  # from a window's level, in its unit or in what its values usua
 SMALLEST_DISTANCE = 1e-6  # of a quantile from the median, in the window's unit
 SPAN_EXPONENT = 2 / 3  # chosen on validation rows, see docs/figures/forecasts.rst
 MOST_CHANGES = 256  # of past covariates that a linear forecast reads
+MOST_APART = 128  # weights that a linear forecast of one step gives to covariates, for each target its own
 
 
 class LinearForecast(NamedTuple):
     """Weights of a linear forecast of windows, in the form of `direct`, and of the net's features of covariates."""
 
     windows: Tensor
-    known: Tensor  # (horizon, n_features), see :meth:`ForecastNet.known_features`
-    past: Tensor  # (horizon, n_features), see :meth:`ForecastNet.past_changes`, or none at all
+    known: Tensor  # (horizon, n_apart, n_features), see :meth:`ForecastNet.known_features`
+    past: Tensor  # (horizon, n_apart, n_features), see :meth:`ForecastNet.past_changes`, or none at all
 
 
 class ForecastNet(nn.Module):
@@ -61,8 +62,8 @@ class ForecastNet(nn.Module):
         Columns with missing values in training.
     categories : mapping of int to sequence of float, default=None
         The codes of categorical columns, see :class:`~sklearn_rnn.nets.inputs.InputEncoder`.
-    n_steps : int or None
-        Steps of the longest window, from which the linear map leads; None goes without the map.
+    n_steps : int
+        Steps of the longest window, from which the linear map leads.
     reads_changes : bool
         Whether the forecast that was blended in reads changes of past covariates, see :meth:`blend`.
     cell, hidden_size, n_layers, dropout, fused, precision
@@ -96,6 +97,7 @@ class ForecastNet(nn.Module):
         self,
         n_targets: int,
         horizon: int,
+        n_steps: int,
         *,
         mean: Sequence[float],
         scale: Sequence[float],
@@ -107,7 +109,6 @@ class ForecastNet(nn.Module):
         n_static: int = 0,
         missing: Sequence[int] = (),
         categories: Mapping[int, Sequence[float]] | None = None,
-        n_steps: int | None = None,
         reads_changes: bool = False,
         cell: str = "gru",
         hidden_size: int = 128,
@@ -125,7 +126,7 @@ class ForecastNet(nn.Module):
         config = {name: value for name, value in locals().items() if name not in ("self", "__class__", "dtype")}
         super().__init__()
         self.config: dict[str, Any] = config
-        self.n_targets, self.horizon, self.n_steps = n_targets, horizon, n_steps or 0
+        self.n_targets, self.horizon, self.n_steps = n_targets, horizon, n_steps
         self.n_quantiles, self.median = n_quantiles, median
         self.normalize, self.segment_size = normalize, segment_size
         self.n_series = n_targets if shared else 1  # read apart
@@ -173,14 +174,15 @@ class ForecastNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         head_size = decoded * self.n_together * max(n_quantiles, 1)
         self.head = nn.Linear(hidden_size, head_size, dtype=torch.float32)
-        self.direct = _map(self.n_steps * self.n_together, horizon * self.n_together)
-        if self.direct is not None:
-            nn.init.zeros_(self.direct.weight)
+        self.direct = nn.Linear(n_steps * self.n_together, horizon * self.n_together, bias=False, dtype=torch.float32)
+        nn.init.zeros_(self.direct.weight)
         self.register_buffer("share", torch.ones(horizon, dtype=dtype))
         n_features = 1 + 2 * self.known_encoder.output_size if n_known else 0
-        self.register_buffer("known_weight", torch.zeros(horizon, n_features, dtype=dtype))
-        n_changes = math.prod(self.changes) if reads_changes else 0
-        self.register_buffer("past_weight", torch.zeros(horizon, n_changes, dtype=dtype))
+        n_changes = math.prod(self.changes)
+        self.n_apart = n_targets if n_targets * (n_features + n_changes) <= MOST_APART else 1
+        self.register_buffer("known_weight", torch.zeros(horizon, self.n_apart, n_features, dtype=dtype))
+        n_read = n_changes if reads_changes else 0
+        self.register_buffer("past_weight", torch.zeros(horizon, self.n_apart, n_read, dtype=dtype))
         self.register_buffer("factors", torch.full((horizon, n_targets, n_quantiles), torch.nan, dtype=dtype))
         self.to(dtype)
 
@@ -219,10 +221,9 @@ class ForecastNet(nn.Module):
         raw = self._arrange(decoded)  # (batch, horizon, n_targets[, n_quantiles])
         if self.n_quantiles:
             raw = spread_quantiles(raw)
-        straight = self._others_share(raw)  # (batch, horizon, n_targets)
-        if self.direct is not None:
-            linear = LinearForecast(self.direct.weight, self.known_weight, self.past_weight)
-            straight = straight + self._linear(linear, normalised, values, lengths, encoded)
+        linear = LinearForecast(self.direct.weight, self.known_weight, self.past_weight)
+        straight = self._linear(linear, normalised, values, lengths, encoded)  # (batch, horizon, n_targets)
+        straight = self._others_share(raw) + straight
         forecasts = raw + (straight[..., None] if self.n_quantiles else straight)
         if self.n_quantiles and not self.training:
             forecasts = self._calibrated(forecasts, _deviation_of_newer_half(normalised, lengths))
@@ -267,7 +268,7 @@ class ForecastNet(nn.Module):
             One, and the known covariates of the last row. Of no size without known covariates, as the other.
         of_steps : Tensor of shape (batch, horizon, n_encoded)
         """
-        if not self.known_weight.shape[1]:
+        if not self.known_weight.shape[2]:
             return encoded.new_empty(len(encoded), 0), encoded
         last = self.known_encoder(last_step(values[:, :, self.known], lengths)[:, None])[:, 0]
         return torch.cat([torch.ones_like(last[:, :1]), last], dim=1), encoded
@@ -309,16 +310,16 @@ class ForecastNet(nn.Module):
 
         The distances of quantiles from the point forecast stay.
         """
-        assert self.direct is not None
         share = share.to(self.share)
         self.share *= share
         rows = share.repeat_interleave(self.n_together)[:, None]
         self.direct.weight.data = self.direct.weight.data.lerp(weights.windows.to(self.direct.weight), 1 - rows)
-        self.known_weight.lerp_(weights.known.to(self.known_weight), 1 - share[:, None])
-        self.past_weight *= share[:, None]
-        if weights.past.shape[1]:
-            ours = (1 - share[:, None]) * weights.past.to(self.share)
-            self.past_weight = self.past_weight + ours if self.past_weight.shape[1] else ours
+        of_net = share[:, None, None]
+        self.known_weight.lerp_(weights.known.to(self.known_weight), 1 - of_net)
+        self.past_weight *= of_net
+        if weights.past.shape[2]:
+            ours = (1 - of_net) * weights.past.to(self.share)
+            self.past_weight = self.past_weight + ours if self.past_weight.shape[2] else ours
             self.config = {**self.config, "reads_changes": True}
 
     def recent_deviation(self, values: Tensor, lengths: Tensor | None) -> Tensor:
@@ -418,13 +419,14 @@ class ForecastNet(nn.Module):
     ) -> Tensor:
         """What linear maps say of normalised targets and of covariates, (batch, horizon, n_targets)."""
         straight = self._straight(weights.windows, normalised, lengths)
-        if weights.past.shape[1]:
-            straight = straight + steady_linear(self.past_changes(values, lengths), weights.past)[:, :, None]
-        if not weights.known.shape[1]:
+        if weights.past.shape[2]:
+            by_past = steady_linear(self.past_changes(values, lengths), weights.past.flatten(0, 1))
+            straight = straight + by_past.unflatten(1, (self.horizon, self.n_apart))
+        if not weights.known.shape[2]:
             return straight
         of_window, of_steps = self.known_features(values, lengths, encoded)
         features = torch.cat([of_window[:, None].expand(-1, self.horizon, -1), of_steps], dim=2)
-        return straight + (features * weights.known).sum(dim=2, keepdim=True)
+        return straight + (features[:, :, None] * weights.known).sum(dim=3)
 
     def _straight(self, weight: Tensor, targets: Tensor, lengths: Tensor | None) -> Tensor:
         """What a linear map says of the normalised targets of a window, (batch, horizon, n_targets).
@@ -464,7 +466,7 @@ class ForecastNet(nn.Module):
         return query.flatten(0, 1)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        """Read weights of a net whose linear forecast knew of no covariates, or that took zeros for usual, too."""
+        """Read weights of a net of old, too, which knew no `zero_scale` and no covariates in its linear forecast."""
         state_dict.setdefault(prefix + "known_weight", torch.zeros_like(self.known_weight, device="cpu"))
         state_dict.setdefault(prefix + "past_weight", torch.zeros_like(self.past_weight, device="cpu"))
         state_dict.setdefault(prefix + "zero_scale", state_dict[prefix + "output_scale"])

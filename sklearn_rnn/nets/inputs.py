@@ -26,7 +26,7 @@ class InputEncoder(nn.Module):
     noise : float
         Standard deviation of what is added to each standardised number in training (Bishop 1995).
     dtype : torch.dtype, default=torch.float32
-        Of means, scales and codes; None is torch's default.
+        Of means, scales and codes.
 
     Attributes
     ----------

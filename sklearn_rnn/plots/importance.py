@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
-from sklearn_rnn.inspection import channel_importance
+from sklearn_rnn.inspection import WAYS, channel_importance
 from sklearn_rnn.plots._axes import check_can_draw, ink, one_axes
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class ImportanceDisplay:
         Raises
         ------
         ValueError
-            If something is absent, as it is in the Bunch of scikit-learn's function.
+            If something is absent, as it is in the Bunch of scikit-learn's function, or `by` is unknown.
         TypeError
             If importances are no mapping.
         """
@@ -191,6 +191,8 @@ class ImportanceDisplay:
             raise ValueError(
                 f"importances has no {', '.join(map(repr, absent))}. Pass what sklearn_rnn.channel_importance gave."
             )
+        if importances["by"] not in WAYS:
+            raise ValueError(f"importances has by={importances['by']!r}, but it must be one of {', '.join(WAYS)}.")
         return cls(importances=Bunch(**importances)).plot(ax)
 
 
