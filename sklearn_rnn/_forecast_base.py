@@ -288,8 +288,17 @@ class BaseForecaster(HistoryForecaster):
             )
 
     def _split(self, rows: Rows, runs: tuple, cuts: NDArray) -> tuple[Sequences, Sequences | None, bool]:
-        """Windows to train on, held-out ones if there are, and whether training stops early by them."""
-        windows = self._windows_of(rows, runs, None, 0)
+        """Windows to train on, held-out ones if there are, and whether training stops early by them.
+
+        They are in the order of their groups' labels, so that what is learned does not depend on the table's.
+        """
+        ranks = rows.ranks()
+
+        def windows_of(stop: NDArray | None, first_target: Any) -> Sequences:
+            windows = self._windows_of(rows, runs, stop, first_target)
+            return windows[ranks[rows.groups[windows.starts]].argsort(kind="stable")]
+
+        windows = windows_of(None, 0)
         self._check_windows(rows, windows)
         self.n_skipped_groups_ = len(rows.labels) - len(np.unique(rows.groups[windows.starts]))
         automatic = self.early_stopping == "auto"
@@ -297,7 +306,7 @@ class BaseForecaster(HistoryForecaster):
         if not stop_early and not self.conformal:
             return windows, None, False
         cut = cuts[rows.groups[runs[0]]]  # (n_runs,)
-        train, valid = self._windows_of(rows, runs, cut, 0), self._windows_of(rows, runs, None, cut)
+        train, valid = windows_of(cut, 0), windows_of(None, cut)
         if len(train) and len(valid):
             return train, thinned(valid, LARGEST_VALIDATION), stop_early
         if automatic and not self.conformal:

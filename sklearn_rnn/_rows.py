@@ -48,6 +48,14 @@ class Rows:
         ends = np.cumsum(sizes)
         return ends - sizes, ends
 
+    def ranks(self) -> NDArray[np.int64]:
+        """The rank of each group by its label, for what must not depend on the order in which a table has them."""
+        try:
+            order = sorted(range(len(self.labels)), key=self.labels.__getitem__)
+        except TypeError:  # of several types
+            order = sorted(range(len(self.labels)), key=lambda i: [(type(x).__name__, str(x)) for x in self.labels[i]])
+        return np.argsort(order)
+
     def clock(self) -> NDArray:
         """When each of the sorted rows was: its time, without times its position in its group."""
         return np.arange(len(self.groups)) - self.bounds()[0][self.groups] if self.times is None else self.times

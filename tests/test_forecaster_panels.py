@@ -531,6 +531,19 @@ def test_a_column_without_a_value_in_fit_tells_nothing_later(empty, later):
     )
 
 
+@pytest.mark.parametrize("blend", [True, False])
+@pytest.mark.parametrize("labels", [("a", "b", "c"), (2, "b", ("c", 1))])
+def test_nothing_depends_on_the_order_of_rows_or_groups(labels, blend):
+    """Not even what is learned: batches are drawn from series in the order of their labels."""
+    df = stores()
+    df["store"] = df["store"].map(dict(zip(df["store"].unique(), labels, strict=True))).astype(object)
+    tables = (df, df[::-1], df.sample(frac=1, random_state=0))
+    forecasts = [model_of_stores(static="kind", blend=blend).fit(table).predict() for table in tables]
+    forecasts = [forecast.sort_values(["date", "sales"], ignore_index=True) for forecast in forecasts]
+    for other in forecasts[1:]:
+        pd.testing.assert_frame_equal(other, forecasts[0], rtol=1e-6)
+
+
 def test_times_as_texts_are_no_category():
     df = stores().drop(columns="kind").astype({"date": str})
     with pytest.raises(ValueError, match="Column 'date' has texts such as '2024-.*which look like times"):
