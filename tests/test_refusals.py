@@ -88,7 +88,7 @@ REFUSED = {
     "a missing label to score": (lambda: classifier().score(X, [True, None] * 12), "y contains a missing label, first"),
     "a missing label of a step to score": (
         lambda: classifier(X > 0, per_step=True).score(X, np.where(np.arange(5) == 2, None, X > 0)),
-        "y contains a missing label, first",
+        "Sample 0 has no target at its step 2",
     ),
     "a missing label of a last step": (
         lambda: classifier(X > 0, per_step=True).score(X, np.where(np.arange(5) == 4, None, X > 0)),
